@@ -1,0 +1,52 @@
+"""What every source is."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol
+
+from edgeseg.frame import Frame
+
+
+class Source(Protocol):
+    """A place frames come from. One thread opens, reads and closes it; only `interrupt()` may come from another.
+
+    `__enter__` opens it and raises InputNotFoundError, DataError or SourceUnavailableError when nothing can be read.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user calls it: a path, a device, an address without credentials."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """Whether its frames come at the pace of a clock and go stale (a camera, a file played live)."""
+        ...
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second it is meant to give, None when it has no rate. Known once it is open."""
+        ...
+
+    @property
+    def frame_count(self) -> int | None:
+        """How many frames it will give in all, None when that is unknown or has no end. Known once it is open."""
+        ...
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def read(self) -> Frame | None:
+        """Returns the next frame, None at the end or after `interrupt()`.
+
+        Raises DataError when the input is damaged and SourceUnavailableError when it is lost.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Makes a `read()` that waits return None soon; may come from any thread, and before the source is open."""
+        ...

@@ -1,0 +1,125 @@
+"""Mailbox: nothing is lost when it is lossless, the newest wins when it is not, and closing wakes everybody."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeseg.mailbox import Closed, Mailbox
+
+
+def in_thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_latest_only_keeps_the_newest_and_counts_the_rest() -> None:
+    box: Mailbox[int] = Mailbox()
+    assert [box.put(n) for n in range(5)] == [True] * 5
+    assert box.get(0) == 4
+    assert box.dropped == 4
+    assert len(box) == 0
+
+
+def test_a_deeper_mailbox_drops_the_oldest_and_keeps_order() -> None:
+    box: Mailbox[int] = Mailbox(3)
+    for n in range(5):
+        box.put(n)
+    box.close()
+    assert list(box) == [2, 3, 4]
+    assert box.dropped == 2
+
+
+def test_lossless_waits_for_room() -> None:
+    box: Mailbox[int] = Mailbox(1, lossless=True)
+    box.put(1)
+    with pytest.raises(TimeoutError, match="stayed full"):
+        box.put(2, timeout_s=0.01)
+    assert box.get(0) == 1
+    assert box.put(3, timeout_s=0)
+    assert box.dropped == 0
+
+
+def test_get_times_out_when_nothing_comes() -> None:
+    with pytest.raises(TimeoutError, match="nothing came"):
+        Mailbox[int]().get(timeout_s=0.01)
+
+
+def test_a_closed_mailbox_gives_what_is_inside_then_says_so() -> None:
+    box: Mailbox[int] = Mailbox(2, lossless=True)
+    box.put(1)
+    box.close()
+    box.close()
+    assert box.closed
+    assert box.put(2) is False
+    assert box.get() == 1
+    with pytest.raises(Closed):
+        box.get()
+
+
+def test_closing_with_discard_counts_what_nobody_will_get() -> None:
+    box: Mailbox[int] = Mailbox(3, lossless=True)
+    box.put(1)
+    box.put(2)
+    box.close(discard=True)
+    assert box.dropped == 2
+    assert list(box) == []
+
+
+@pytest.mark.parametrize("side", ["reader", "writer"])
+def test_closing_wakes_the_side_that_waits(side: str) -> None:
+    box: Mailbox[int] = Mailbox(1, lossless=True)
+    answers: list[object] = []
+
+    def read() -> None:
+        answers.extend(box)
+        answers.append("ended")
+
+    def write() -> None:
+        box.put(1)
+        answers.append(box.put(2))
+
+    thread = in_thread(read if side == "reader" else write)
+    box.close() if side == "reader" else in_thread(lambda: (thread.join(0.05), box.close())[0])
+    thread.join(5)
+    assert not thread.is_alive()
+    assert answers == (["ended"] if side == "reader" else [False])
+
+
+def test_a_mailbox_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="capacity=0"):
+        Mailbox[int](0)
+
+
+@given(items=st.lists(st.integers(), max_size=50), capacity=st.integers(1, 7))
+def test_lossless_hands_over_everything_in_order(items: list[int], capacity: int) -> None:
+    box: Mailbox[int] = Mailbox(capacity, lossless=True)
+
+    def write() -> None:
+        for item in items:
+            box.put(item, timeout_s=5)
+        box.close()
+
+    in_thread(write)
+    assert list(box) == items
+
+
+@given(items=st.lists(st.integers(), max_size=200), capacity=st.integers(1, 3))
+def test_live_accounts_for_every_item_and_ends_with_the_newest(items: list[int], capacity: int) -> None:
+    box: Mailbox[tuple[int, int]] = Mailbox(capacity)
+
+    def write() -> None:
+        for item in enumerate(items):
+            box.put(item)
+        box.close()
+
+    in_thread(write)
+    got = list(box)
+    assert len(got) + box.dropped == len(items)
+    assert got == sorted(got, key=lambda pair: pair[0])
+    assert got[-1:] == list(enumerate(items))[-1:]
