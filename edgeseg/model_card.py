@@ -1,0 +1,218 @@
+"""ModelCard: what a model file says of itself, carried inside the .tflite.
+
+The card is `edgeseg.json` in a zip appended to the FlatBuffer, beside `labels.txt`, as TFLite's own metadata tools do
+it: every TFLite runtime still loads the file, and any unzip tool shows the card. The card holds the size and the
+sha256 of the FlatBuffer in front of it, so a damaged model is found before an interpreter, which may crash on
+one, sees it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgeseg.classes import CLASSES, SegmentClass
+from edgeseg.errors import InputNotFoundError, ModelError
+from edgeseg.preprocess import PIXEL_OFFSET, PIXEL_SCALE, FitMode
+
+CARD_NAME = "edgeseg.json"
+LABELS_NAME = "labels.txt"
+_FLATBUFFER_MARK = b"TFL3"  # the file identifier of the TFLite schema, at bytes 4..8
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CardClass(_Part):
+    """One class in the order of the scores; `color` is #rrggbb."""
+
+    name: Annotated[str, Field(min_length=1)]
+    color: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+
+    @classmethod
+    def of(cls, item: SegmentClass) -> CardClass:
+        return cls(name=item.name, color="#{:02x}{:02x}{:02x}".format(*item.color_rgb))
+
+    @property
+    def segment_class(self) -> SegmentClass:
+        red, green, blue = bytes.fromhex(self.color[1:])
+        return SegmentClass(self.name, (red, green, blue))
+
+
+class InputContract(_Part):
+    """How pixels become the model's input: x = (pixel - pixel_offset) * pixel_scale.
+
+    Only `fit` varies between models; the rest is the one contract that preprocess.py implements, written down for
+    whoever runs the file elsewhere.
+    """
+
+    color_order: Literal["RGB"] = "RGB"
+    fit: FitMode = "stretch"
+    pixel_offset: Annotated[float, Field(ge=PIXEL_OFFSET, le=PIXEL_OFFSET)] = PIXEL_OFFSET
+    pixel_scale: Annotated[float, Field(ge=PIXEL_SCALE, le=PIXEL_SCALE)] = PIXEL_SCALE
+
+
+class TrainingSet(_Part):
+    """A data set the model learnt from; `images` is the number of labelled pictures."""
+
+    name: str
+    licence: str
+    images: Annotated[int, Field(ge=1)]
+
+
+class Metrics(_Part):
+    """Measured quality on one data set; ratios 0..1, None for a class that did not occur."""
+
+    iou: dict[str, float | None]
+    mean_iou: float | None
+    mean_iou_foreground: float | None = None
+    pixel_accuracy: float | None = None
+    images: int | None = None
+
+
+class ModelCard(_Part):
+    """The identity, the contract, the origin and the measured quality of a model."""
+
+    name: Annotated[str, Field(min_length=1)]
+    version: str = "0"
+    architecture: str = ""
+    params: Annotated[int, Field(ge=0)] = 0
+    created: str = ""
+    input_hw: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+    output_stride: Annotated[int, Field(ge=1)] = 4
+    classes: Annotated[tuple[CardClass, ...], Field(min_length=2, max_length=255)] = tuple(
+        CardClass.of(item) for item in CLASSES
+    )
+    input: InputContract = InputContract()
+    quantization: Literal["int8", "float32"] = "float32"
+    # Scores are divided by it before they count as log-probabilities; it calibrates the confidence, not the class.
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    licence: str = ""
+    trained_on: tuple[TrainingSet, ...] = ()
+    metrics: dict[str, Metrics] = {}
+    training_sha256: Sha256 | None = None
+    # Of the FlatBuffer in front of the card; append_card() fills them in.
+    model_sha256: Sha256 | None = None
+    model_bytes: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def segment_classes(self) -> tuple[SegmentClass, ...]:
+        return tuple(item.segment_class for item in self.classes)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(item.name for item in self.classes)
+
+    @property
+    def output_hw(self) -> tuple[int, int]:
+        return self.input_hw[0] // self.output_stride, self.input_hw[1] // self.output_stride
+
+
+class ModelFile(NamedTuple):
+    """A verified model: its card and the FlatBuffer alone."""
+
+    card: ModelCard
+    flatbuffer: bytes
+
+
+def parse_card(text: str | bytes, name: str) -> ModelCard:
+    """Read a card from JSON. Raises ModelError that names `name`, the first wrong key and what is wrong with it."""
+    try:
+        return ModelCard.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the JSON"
+        raise ModelError(
+            f"{name}: the model card is wrong at {where}: {first['msg']}; convert the model again"
+        ) from error
+
+
+def append_card(path: Path, card: ModelCard) -> ModelCard:
+    """Put a card into a .tflite, in place of the one it may hold; returns the card as written, with the sums.
+
+    The file is replaced in one step, so a reader never meets half of it. Raises ModelError when it is no .tflite.
+    """
+    data = _read_bytes(path)
+    _check_mark(data, path)
+    flatbuffer = data[: _zip_start(data)]
+    written = card.model_copy(
+        update={"model_sha256": hashlib.sha256(flatbuffer).hexdigest(), "model_bytes": len(flatbuffer)}
+    )
+    buffer = io.BytesIO(flatbuffer)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        # A fixed date, and stored: equal cards give equal files, and TFLite's metadata readers expect no compression.
+        for name, text in (
+            (CARD_NAME, written.model_dump_json(indent=2) + "\n"),
+            (LABELS_NAME, "".join(f"{item}\n" for item in written.class_names)),
+        ):
+            archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), text)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(buffer.getvalue())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return written
+
+
+def read_card(path: Path) -> ModelCard:
+    """The card inside a .tflite, after the same checks as read_model()."""
+    return read_model(path).card
+
+
+def read_model(path: Path) -> ModelFile:
+    """Read and verify a .tflite with its card.
+
+    Raises InputNotFoundError when there is no such file, ModelError when it is empty, no .tflite, without a card, cut
+    off, or not byte for byte what the card describes.
+    """
+    data = _read_bytes(path)
+    _check_mark(data, path)
+    start = _zip_start(data)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            text = archive.read(CARD_NAME)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ModelError(
+            f"{path}: holds no readable model card ({CARD_NAME}): the file was cut off or was not made by edgeseg; "
+            "copy it again, or convert a trained model with `python -m convert`"
+        ) from error
+    card = parse_card(text, str(path))
+    flatbuffer = data[:start]
+    if card.model_bytes != len(flatbuffer) or card.model_sha256 != hashlib.sha256(flatbuffer).hexdigest():
+        raise ModelError(f"{path}: the file is damaged, its checksum does not match its card; copy it again")
+    return ModelFile(card, flatbuffer)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputNotFoundError(f"{path}: no such model file; give the path of a .tflite") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the model: {error.strerror}; give the path of a .tflite") from error
+
+
+def _check_mark(data: bytes, path: Path) -> None:
+    if not data:
+        raise ModelError(f"{path}: the model file is empty; copy it again")
+    if data[4:8] != _FLATBUFFER_MARK:
+        raise ModelError(f"{path}: not a TFLite model; give a .tflite made by `python -m convert`")
+
+
+def _zip_start(data: bytes) -> int:
+    """The offset at which an appended zip begins; the whole length when there is none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return min((item.header_offset for item in archive.infolist()), default=len(data))
+    except zipfile.BadZipFile:
+        return len(data)
