@@ -1,0 +1,89 @@
+"""The gate: what an INT8 model must fulfil before it may leave the conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from convert.graph import GraphOp
+from edgeseg.errors import ModelError
+
+#: The most that a class may lose from float32 to INT8, in IoU points (hundredths of IoU).
+MAX_LOSS_POINTS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the verdict: what was looked at, what was measured, what is allowed, and whether it passes."""
+
+    subject: str
+    measured: str
+    allowed: str
+    passed: bool
+
+
+class GateFailedError(ModelError):
+    """The converted model breaks the gate; `findings` says where."""
+
+    def __init__(self, message: str, findings: Sequence[Finding]) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
+
+
+def judge_ops(ops: Sequence[GraphOp]) -> list[Finding]:
+    """Judges the graph: every op builtin and on XNNPACK (the whole graph runs for every frame, so all of it is hot)."""
+    findings = []
+    for op in ops:
+        where = f"op {op.index} {op.name} {'x'.join(map(str, op.output_shape))}"
+        if not op.builtin:
+            findings.append(Finding(where, "custom op", "builtin ops only", False))
+        elif not op.delegated:
+            findings.append(Finding(where, "runs outside XNNPACK", "every op on XNNPACK", False))
+    if not findings:
+        findings.append(Finding(f"{len(ops)} ops", "all builtin, all on XNNPACK", "every op on XNNPACK", True))
+    return findings
+
+
+def judge_loss(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> list[Finding]:
+    """Judges what each class loses from float32 (`before`) to INT8 (`after`); IoU as ratios.
+
+    A class that occurs in neither the masks nor the predictions has None; it cannot be judged, and says so. A
+    validation set in which nothing can be judged does not pass.
+    """
+    limit = f"at most {MAX_LOSS_POINTS:.1f} point"
+    findings = []
+    for name, float_iou in before.items():
+        int8_iou = after[name]
+        if float_iou is None:
+            # Seen by the INT8 model alone: every such pixel is wrong, and already costs the class it was taken from.
+            findings.append(Finding(f"class {name}", "not in the validation set: not judged", limit, True))
+            continue
+        loss = 100 * (float_iou - (int8_iou or 0.0))
+        measured = f"{float_iou:.4f} -> {int8_iou or 0.0:.4f}: {-loss:+.2f} points"
+        findings.append(Finding(f"class {name}", measured, limit, loss <= MAX_LOSS_POINTS))
+    if all(value is None for value in before.values()):
+        findings.append(Finding("validation set", "no labelled pixel", "at least one class", False))
+    return findings
+
+
+def enforce(findings: Sequence[Finding], name: str) -> None:
+    """Raises GateFailedError when any finding has not passed."""
+    failed = [finding for finding in findings if not finding.passed]
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        raise GateFailedError(
+            f"{name}: not written, the conversion gate failed: {failed[0].subject}: {failed[0].measured}, "
+            f"allowed: {failed[0].allowed}{more}",
+            findings,
+        )
+
+
+def tabulate(findings: Sequence[Finding]) -> Table:
+    """Lays the verdict out for a terminal, failures marked."""
+    table = Table("", "checked", "measured", "allowed", title="conversion gate", title_justify="left")
+    for finding in findings:
+        mark, style = ("ok", None) if finding.passed else ("FAIL", "bold red")
+        table.add_row(mark, finding.subject, finding.measured, finding.allowed, style=style)
+    return table

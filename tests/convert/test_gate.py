@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from convert.gate import GateFailedError, enforce, judge_loss, judge_ops, tabulate
+from convert.graph import GraphOp
+
+GOOD = GraphOp(0, "CONV_2D", (1, 88, 120, 16), True, True)
+
+
+def test_good_graph_passes() -> None:
+    (finding,) = judge_ops([GOOD, GOOD])
+    assert finding.passed
+    assert finding.subject == "2 ops"
+
+
+def test_custom_and_undelegated_ops_fail_and_are_named() -> None:
+    findings = judge_ops(
+        [
+            GOOD,
+            GraphOp(1, "HARD_SWISH", (1, 88, 120, 16), True, False),
+            GraphOp(2, "FlexErf", (1, 8, 8, 3), False, False),
+        ]
+    )
+    assert [(f.subject, f.measured, f.passed) for f in findings] == [
+        ("op 1 HARD_SWISH 1x88x120x16", "runs outside XNNPACK", False),
+        ("op 2 FlexErf 1x8x8x3", "custom op", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("after", "passed"), [(0.9, True), (0.8901, True), (0.8899, False), (0.95, True), (None, False)]
+)
+def test_a_class_may_lose_one_point(after: float | None, passed: bool) -> None:
+    (finding,) = judge_loss({"road": 0.9}, {"road": after})
+    assert finding.passed is passed
+
+
+def test_absent_class_is_said_not_to_be_judged() -> None:
+    road, person = judge_loss({"road": 0.9, "person": None}, {"road": 0.9, "person": None})
+    assert road.passed
+    assert "not judged" in person.measured
+    assert person.passed
+
+
+def test_nothing_to_judge_does_not_pass() -> None:
+    findings = judge_loss({"road": None}, {"road": None})
+    assert not findings[-1].passed
+
+
+def test_enforce_names_the_first_failure_and_counts_the_rest() -> None:
+    findings = judge_loss({"road": 0.9, "vehicle": 0.8, "person": 0.7}, {"road": 0.9, "vehicle": 0.5, "person": 0.1})
+    with pytest.raises(
+        GateFailedError, match=r"model\.tflite: not written.*class vehicle: 0\.8000 -> 0\.5000.*1 more"
+    ) as caught:
+        enforce(findings, "model.tflite")
+    assert caught.value.exit_code == 65
+    assert caught.value.findings == tuple(findings)
+    enforce(judge_ops([GOOD]), "model.tflite")
+
+
+def test_table_marks_failures() -> None:
+    console = Console(width=140, record=True, file=None, quiet=False)
+    with console.capture() as capture:
+        console.print(tabulate(judge_loss({"road": 0.9, "person": 0.7}, {"road": 0.9, "person": 0.6})))
+    rows = capture.get().splitlines()
+    assert any("ok" in row and "class road" in row for row in rows)
+    assert any("FAIL" in row and "class person" in row and "-10.00 points" in row for row in rows)
