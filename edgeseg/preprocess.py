@@ -9,7 +9,7 @@ value of a pixel is exactly pixel - 128, that is the byte with its top bit flipp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from edgeseg.errors import DataError
 from edgeseg.frame import check_image
 
 FitMode = Literal["stretch", "letterbox"]
+Array = TypeVar("Array", bound=NDArray[Any])
 
 PIXEL_OFFSET = 128.0
 PIXEL_SCALE = 1.0 / 128.0
@@ -66,13 +67,13 @@ class Fit:
         """True when the picture fills the input."""
         return (self.height, self.width) == self.input_hw
 
-    def crop(self, scores: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Cut the bars off something at the scores' resolution, (h, w) or (h, w, C); a view."""
+    def crop(self, array: Array) -> Array:
+        """Cut the bars off the input or off its scores, (h, w) or (h, w, C) at any stride planned for; a view."""
         if self.full:
-            return scores
-        stride_y = self.input_hw[0] // scores.shape[0]
-        stride_x = self.input_hw[1] // scores.shape[1]
-        return scores[
+            return array
+        stride_y = self.input_hw[0] // array.shape[0]
+        stride_x = self.input_hw[1] // array.shape[1]
+        return array[  # type: ignore[return-value]
             self.top // stride_y : (self.top + self.height) // stride_y,
             self.left // stride_x : (self.left + self.width) // stride_x,
         ]
