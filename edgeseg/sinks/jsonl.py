@@ -1,0 +1,89 @@
+"""JsonlSink: one JSON record a frame, a line each."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+
+from edgeseg.errors import SinkUnavailableError
+from edgeseg.sinks.sink import Result
+from edgeseg.sinks.write_error import say_why
+
+
+class JsonlSink:
+    """Appends a record for every result to a file that starts empty; a record is on its way to the disk at once.
+
+    Keys: `index` (of the frame in its source), `source`, `time_s` (since the first frame, by capture time), `shares`
+    (class name -> share of the picture, 0..1), `timings_ms` (stage -> milliseconds), and for a live source `captured`
+    (UTC, ISO 8601) and `age_ms` (from capture until the record was written). With `live=False` the capture times are
+    places in a file, of which neither a date nor an age can be told.
+    """
+
+    lossless = True
+
+    def __init__(self, path: Path, *, live: bool = True) -> None:
+        self.name = str(path)
+        self._path = path
+        self._live = live
+        self._file: io.FileIO | None = None
+        self._first_ns: int | None = None
+
+    def __enter__(self) -> JsonlSink:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: a line is a single write, so that a reader of the growing file meets whole records.
+            self._file = io.FileIO(self._path, "w")
+        except OSError as error:
+            raise SinkUnavailableError(f"{self.name}: cannot be written: {say_why(error)}") from error
+        return self
+
+    def write(self, result: Result) -> None:
+        """Writes one record. Raises SinkUnavailableError when the disk is full; only whole records stay in the file."""
+        assert self._file is not None, "a sink is opened before it is written to"
+        line = (json.dumps(self._record(result), ensure_ascii=False) + "\n").encode()
+        before = self._file.tell()
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                # A disk with room for half a line takes half a line; the rest gives the reason.
+                self._file.write(line[written:])
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), before)
+            raise SinkUnavailableError(
+                f"{self.name}: writing stopped: {say_why(error)}; the records before stay there"
+            ) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _record(self, result: Result) -> dict[str, object]:
+        segmentation = result.segmentation
+        frame = segmentation.frame
+        if self._first_ns is None:
+            self._first_ns = result.captured_ns
+        record: dict[str, object] = {
+            "index": frame.index,
+            "source": frame.source,
+            "time_s": round((result.captured_ns - self._first_ns) / 1e9, 6),
+        }
+        if self._live:
+            age_ms = result.age_ms()
+            record["captured"] = _utc(time.time() - age_ms / 1e3)
+            record["age_ms"] = round(age_ms, 3)
+        record["shares"] = {name: round(share, 6) for name, share in segmentation.shares.items()}
+        record["timings_ms"] = {stage: round(spent, 3) for stage, spent in segmentation.timings.items()}
+        return record
+
+
+def _utc(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

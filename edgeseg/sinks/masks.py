@@ -1,0 +1,82 @@
+"""MaskSink: the class of every pixel as PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import SinkUnavailableError
+from edgeseg.frame import Segmentation
+from edgeseg.sinks.sink import Result
+from edgeseg.sinks.write_error import say_why
+
+
+class MaskSink:
+    """Writes one PNG a frame, named by the frame's index, single channel uint8: 0 other, 1 road, 2 vehicle, 3 person.
+
+    Grey values and not a palette: OpenCV, and so `edgeseg eval` and the training, read a palette file as colours, while
+    these files are labels as they stand (mapping `edgeseg`). They have the size of the frame.
+    """
+
+    lossless = True
+
+    def __init__(self, folder: Path) -> None:
+        self.name = str(folder)
+        self._folder = folder
+
+    def __enter__(self) -> MaskSink:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            probe = self._folder / ".edgeseg-write-test"
+            probe.open("wb").close()
+            probe.unlink()
+        except OSError as error:
+            raise SinkUnavailableError(f"{self.name}: cannot be written: {say_why(error)}") from error
+        return self
+
+    def write(self, result: Result) -> None:
+        """Writes one mask. Raises SinkUnavailableError when the disk is full; the masks before stay whole."""
+        write_mask(self._folder / f"{result.segmentation.frame.index:06d}.png", result.segmentation)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Every file is complete already."""
+
+
+def write_mask(path: Path, segmentation: Segmentation) -> None:
+    """Writes the classes at frame size to `path`. Raises SinkUnavailableError, leaving no half file."""
+    # cv2.imwrite says True after a short write to a full disk, so the bytes are written here.
+    _, png = cv2.imencode(".png", enlarge_classes(segmentation))
+    try:
+        path.write_bytes(png.tobytes())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise SinkUnavailableError(f"{path}: writing stopped: {say_why(error)}; the files before stay there") from error
+
+
+def enlarge_classes(segmentation: Segmentation) -> NDArray[np.uint8]:
+    """Returns the classes at frame size, (H, W) uint8, with smooth outlines.
+
+    Each class's confidence is enlarged bilinearly and the highest wins, as scores would be; enlarging the classes
+    themselves would leave stairs of as many pixels as a cell of scores covers.
+    """
+    size_wh = segmentation.frame.size_wh
+    # A confidence of 0 would leave its cell to another class.
+    confidence = np.maximum(segmentation.confidence, 1)
+    winner = highest = None
+    for index in np.unique(segmentation.class_ids):
+        scores = cv2.resize(np.where(segmentation.class_ids == index, confidence, np.uint8(0)), size_wh)
+        here = np.full(scores.shape, index, dtype=np.uint8)
+        if winner is None or highest is None:
+            winner, highest = here, scores
+        else:
+            # A fifth of the time of winner[scores > highest] = index.
+            cv2.copyTo(here, cv2.compare(scores, highest, cv2.CMP_GT), winner)
+            cv2.max(scores, highest, highest)
+    assert winner is not None, "a segmentation has at least one cell"
+    return winner
