@@ -193,6 +193,15 @@ def read_model(path: Path) -> ModelFile:
     return ModelFile(card, flatbuffer)
 
 
+def read_flatbuffer(path: Path) -> bytes:
+    """The FlatBuffer of any .tflite, edgeseg's or not; one with a card is verified. Raises as read_model() does."""
+    data = _read_bytes(path)
+    _check_mark(data, path)
+    if CARD_NAME.encode() in data[_zip_start(data) :]:
+        return read_model(path).flatbuffer
+    return data
+
+
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()

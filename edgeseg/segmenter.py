@@ -36,14 +36,12 @@ class Segmenter:
         self.threads = threads
         file = read_model(self.path)
         self.card: ModelCard = file.card
-        interpreter, self.runtime = self._open(file.flatbuffer, threads, runtime)
+        self.runtime: RuntimeName
+        interpreter, self.runtime = open_interpreter(file.flatbuffer, str(self.path), runtime, threads)
         self._interpreter: Interpreter | None = interpreter
         self._input, self._output = check_graph(interpreter, self.card, str(self.path))
         self._rgb: NDArray[np.uint8] = np.empty((*self.card.input_hw, 3), np.uint8)
         self._classes = self.card.segment_classes
-
-    def _open(self, flatbuffer: bytes, threads: int, runtime: RuntimeChoice) -> tuple[Interpreter, RuntimeName]:
-        return open_interpreter(flatbuffer, str(self.path), runtime, threads)
 
     def __enter__(self) -> Segmenter:
         return self
@@ -56,6 +54,13 @@ class Segmenter:
     def close(self) -> None:
         """Free the interpreter; a second call does nothing."""
         self._interpreter = None
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The runtime's interpreter, for whoever looks into the graph. Raises RuntimeError once closed."""
+        if self._interpreter is None:
+            raise RuntimeError("the Segmenter is closed")
+        return self._interpreter
 
     def fit(self, image_hw: tuple[int, int]) -> Fit:
         """Where a picture of that size lies in the model's input."""
@@ -105,25 +110,20 @@ class Segmenter:
         """Put a picture into the interpreter's input buffer, without a copy of ours in between."""
         to_input(image_bgr, self.card.input_hw, self.card.input.fit, stride=self.card.output_stride, out=self._rgb)
         # The view of the buffer must be gone before invoke(), so it lives in this expression only.
-        buffer = self._open_interpreter().tensor(self._input["index"])
+        buffer = self.interpreter.tensor(self._input["index"])
         if self._input["dtype"] == np.int8:
             normalise_int8(self._rgb, out=buffer()[0])
         else:
             buffer()[0] = normalise_float(self._rgb)
 
     def _infer(self) -> NDArray[np.float32]:
-        interpreter = self._open_interpreter()
+        interpreter = self.interpreter
         interpreter.invoke()
         raw: NDArray[Any] = interpreter.get_tensor(self._output["index"])[0]
         if raw.dtype == np.float32:
             return raw
         scale, zero_point = self._output["quantization"]
         return (raw.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-
-    def _open_interpreter(self) -> Interpreter:
-        if self._interpreter is None:
-            raise RuntimeError("the Segmenter is closed")
-        return self._interpreter
 
 
 def check_graph(interpreter: Interpreter, card: ModelCard, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
