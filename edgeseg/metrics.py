@@ -212,6 +212,12 @@ class Metrics:
                 for name, spent_ms in segmentation.timings.items():
                     tally.stage(name).add(spent_ms)
 
+    def count_stage(self, name: str, spent_ms: float) -> None:
+        """Counts the time that one step of the work on one frame took."""
+        with self._lock:
+            for tally in self._tallies():
+                tally.stage(name).add(spent_ms)
+
     def count_written(self, sink: str, dropped: int, age_ms: float, write_ms: float) -> None:
         """Counts a result that a sink took `write_ms` to write; `dropped` results were passed over so far, in all."""
         with self._lock:
