@@ -1,0 +1,1 @@
+"""Training of the segmentation network: recipes, datasets, augmentation, losses, fitting and evaluation."""

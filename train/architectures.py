@@ -1,0 +1,180 @@
+"""The network: a fully convolutional encoder-decoder made of ops that INT8 XNNPACK runs fast.
+
+Encoder: inverted residuals (MobileNetV2, Sandler et al. 2018, arXiv:1801.04381) down to stride 32, or to stride 16 with
+dilation. Decoder: a context branch (global pooling) and one fusion step a stride down to 4, in the manner of SwiftNet
+(Orsic et al. 2019, arXiv:1903.08469): resize bilinearly, add the 1x1-projected encoder features, one depthwise separable
+3x3. The head gives one logit a class at stride 4; softmax and argmax stay outside the graph, because fusion, confidence
+and smooth upscaling need the scores.
+
+Every layer is a plain Keras layer, so that the same code runs on the TensorFlow, JAX and torch backends. There is no
+hard-swish, PReLU or average pool: XNNPACK leaves those to slow kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import keras
+from keras import layers
+
+OUTPUT_STRIDE = 4
+BATCH_NORM_EPSILON = 1e-3
+BATCH_NORM_MOMENTUM = 0.97  # runs here are thousands of steps, not hundreds of thousands: 0.99 lags behind
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`blocks` inverted residuals of `channels` outputs; the first has `stride`, all have `dilation`."""
+
+    channels: int
+    blocks: int
+    stride: int = 1
+    expansion: int = 6
+    dilation: int = 1
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Width and depth of a network.
+
+    `stages` follow the stem, which has stride 2. Strides 4, 8, 16 and, when present, 32 are tapped at the last block
+    before the next reduction. `decoder` is the channel count of the decoder at strides 4, 8 and 16 (and 32).
+    """
+
+    name: str
+    stem: int
+    stages: tuple[Stage, ...]
+    decoder: tuple[int, ...]
+    context: int
+    decoder_blocks: int = 1
+    dropout: float = 0.1
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def scaled(self, width: float = 1.0, depth: float = 1.0, name: str | None = None) -> Architecture:
+        """The same network with `width` times the channels (rounded to 8) and `depth` times the blocks."""
+
+        def channels(count: int) -> int:
+            return max(8, int(count * width + 4) // 8 * 8) if width != 1.0 else count
+
+        return replace(
+            self,
+            name=name or self.name,
+            stem=channels(self.stem),
+            stages=tuple(
+                replace(stage, channels=channels(stage.channels), blocks=max(1, round(stage.blocks * depth)))
+                for stage in self.stages
+            ),
+            decoder=tuple(channels(count) for count in self.decoder),
+            context=channels(self.context),
+        )
+
+
+def _mobilenet_v2_stages(channels: tuple[int, ...]) -> tuple[Stage, ...]:
+    """The stages of MobileNetV2 for seven output widths; the last two are optional."""
+    table = ((1, 1, 1), (2, 2, 6), (3, 2, 6), (4, 2, 6), (3, 1, 6), (3, 2, 6), (1, 1, 6))
+    return tuple(
+        Stage(width, blocks, stride, expansion)
+        for width, (blocks, stride, expansion) in zip(channels, table, strict=False)
+    )
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    # Widths of MobileNetV2 0.5 as published with DeepLabv3 (12 and not 16 channels at stride 4), so that its weights fit.
+    "nano": Architecture(
+        "nano", stem=16, stages=_mobilenet_v2_stages((8, 12, 16, 32, 48, 80, 160)), decoder=(32, 48, 64, 96), context=96
+    ),
+    # Widths of MobileNetV2 1.0.
+    "small": Architecture(
+        "small",
+        stem=32,
+        stages=_mobilenet_v2_stages((16, 24, 32, 64, 96, 160, 320)),
+        decoder=(48, 64, 96, 128),
+        context=128,
+    ),
+}
+
+
+def _convolution(
+    x: Any, filters: int, name: str, *, kernel: int = 1, stride: int = 1, activation: bool = True
+) -> Any:
+    x = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x) if activation else x
+
+
+def _depthwise(x: Any, name: str, *, stride: int = 1, dilation: int = 1, kernel: int = 3) -> Any:
+    x = layers.DepthwiseConv2D(
+        kernel, strides=stride, padding="same", dilation_rate=dilation, use_bias=False, name=f"{name}_conv"
+    )(x)
+    x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+
+def _inverted_residual(x: Any, stage: Stage, stride: int, name: str) -> Any:
+    width_in = x.shape[-1]
+    y = _convolution(x, width_in * stage.expansion, f"{name}_expand") if stage.expansion != 1 else x
+    y = _depthwise(y, f"{name}_depthwise", stride=stride, dilation=stage.dilation)
+    y = _convolution(y, stage.channels, f"{name}_project", activation=False)
+    if stride == 1 and width_in == stage.channels:
+        y = layers.Add(name=f"{name}_add")([x, y])
+    return y
+
+
+def build_network(
+    architecture: Architecture | str,
+    input_hw: tuple[int | None, int | None],
+    class_count: int,
+    *,
+    batch_size: int | None = None,
+) -> keras.Model:
+    """Builds the network.
+
+    Input: float32 (batch, height, width, 3), RGB, x = (pixel - 128) / 128. Output: float32 logits
+    (batch, height / 4, width / 4, class_count). Raises ValueError when a side of `input_hw` does not divide by the
+    encoder's total stride (a fractional feature map would be resized to another place than it came from).
+    """
+    if isinstance(architecture, str):
+        architecture = ARCHITECTURES[architecture]
+    total_stride = 2
+    for stage in architecture.stages:
+        total_stride *= stage.stride
+    if any(side is not None and side % total_stride for side in input_hw):
+        raise ValueError(f"input size {input_hw} must divide by the encoder's stride {total_stride}")
+
+    inputs = keras.Input((*input_hw, 3), batch_size=batch_size, name="image")
+    x = _convolution(inputs, architecture.stem, "stem", kernel=3, stride=2)
+    stride, taps = 2, {}
+    block = 0
+    for stage in architecture.stages:
+        for index in range(stage.blocks):
+            block_stride = stage.stride if index == 0 else 1
+            stride *= block_stride
+            x = _inverted_residual(x, stage, block_stride, f"block{block}")
+            taps[stride] = x
+            block += 1
+
+    # Context: what the whole picture says (a tunnel, a car park), added to every position of the deepest features.
+    widths = dict(zip((4, 8, 16, 32), architecture.decoder, strict=True))
+    x = _convolution(taps[stride], widths[stride], "context_local")
+    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="context_pool")(taps[stride])
+    # No batch norm on a single position: its statistics over a small batch are noise.
+    pooled = layers.Conv2D(architecture.context, 1, activation="relu", name="context_global_conv")(pooled)
+    pooled = layers.Conv2D(widths[stride], 1, name="context_global_project")(pooled)
+    x = layers.Add(name="context_add")([x, pooled])
+    x = _depthwise(x, "context_depthwise")
+    while stride > OUTPUT_STRIDE:
+        stride //= 2
+        width = widths[stride]
+        x = _convolution(x, width, f"decoder{stride}_reduce", activation=False)
+        x = layers.UpSampling2D(2, interpolation="bilinear", name=f"decoder{stride}_resize")(x)
+        skip = _convolution(taps[stride], width, f"decoder{stride}_skip", activation=False)
+        x = layers.Add(name=f"decoder{stride}_add")([x, skip])
+        x = layers.ReLU(6.0, name=f"decoder{stride}_relu")(x)
+        for index in range(architecture.decoder_blocks):
+            x = _depthwise(x, f"decoder{stride}_{index}_depthwise")
+            x = _convolution(x, width, f"decoder{stride}_{index}_pointwise")
+    if architecture.dropout:
+        x = layers.SpatialDropout2D(architecture.dropout, name="dropout")(x)
+    logits = layers.Conv2D(class_count, 1, name="logits", dtype="float32")(x)
+    return keras.Model(inputs, logits, name=f"edgeseg_{architecture.name}")

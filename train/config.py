@@ -1,0 +1,183 @@
+"""A recipe: one YAML file that says everything a training run depends on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from edgeseg.errors import ConfigError, InputNotFoundError
+
+SHIPPED_RECIPES = Path(__file__).parent / "recipes"
+
+
+def parse_size(value: Any) -> Any:
+    """'480x352' (width x height, as people write it) becomes (352, 480), as arrays have it; the rest stays."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+)x(\d+)", value)
+    if not match:
+        raise ValueError("write a size as WIDTHxHEIGHT, for instance 480x352")
+    return int(match[2]), int(match[1])
+
+
+Side = Annotated[int, Field(ge=32, le=4096)]
+Size = Annotated[tuple[Side, Side], BeforeValidator(parse_size)]
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GroupSplit(_Part):
+    """Holds out whole groups of pictures: neighbouring frames of one drive never land on both sides.
+
+    `group` is a regular expression over the stem whose first group names the drive; of the sorted drives every
+    `every`-th is held out. `part` says which side this data set entry takes.
+    """
+
+    group: str
+    every: Annotated[int, Field(ge=2)]
+    part: Literal["kept", "held_out"]
+
+    @model_validator(mode="after")
+    def _check(self) -> GroupSplit:
+        if re.compile(self.group).groups != 1:
+            raise ValueError("`group` must hold exactly one (...) that captures the drive")
+        return self
+
+
+class DatasetEntry(_Part):
+    """A folder with images/ and labels/, how its raw labels map to classes, and how often it is drawn."""
+
+    name: str
+    root: Path
+    mapping: str
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    split: GroupSplit | None = None
+    licence: str = "unknown"
+
+
+class Augmentation(_Part):
+    """How a picture is varied; the `*_p` are probabilities per picture.
+
+    scale: zoom against the size the device would see. aspect: the largest stretch of either side, so that one model
+    serves 4:3 and 16:9 cameras. focus: the share of crops that are made to hold a pixel of the class.
+    """
+
+    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.5, 2.0)
+    aspect: Annotated[float, Field(ge=1.0, le=2.0)] = 1.3
+    focus: dict[str, Ratio] = {}
+    flip_p: Ratio = 0.5
+    color_p: Ratio = 0.8
+    blur_p: Ratio = 0.15
+    noise_p: Ratio = 0.15
+    low_light_p: Ratio = 0.08
+    haze_p: Ratio = 0.06
+    rain_p: Ratio = 0.04
+    jpeg_p: Ratio = 0.1
+
+
+class Loss(_Part):
+    """Class-balanced cross entropy plus Dice; `balance` is the power of 1/share that weights a class (0: none)."""
+
+    balance: Ratio = 0.4
+    dice: Annotated[float, Field(ge=0)] = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+
+
+class Optimizer(_Part):
+    """AdamW with linear warm-up and cosine decay to `final_lr_ratio`; ema is the decay of the weights' average."""
+
+    lr: Annotated[float, Field(gt=0)] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    final_lr_ratio: Ratio = 0.01
+    clip_norm: Annotated[float, Field(gt=0)] = 5.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.997
+
+
+class Recipe(_Part):
+    """Everything a training run depends on, but for the machine."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    architecture: str = "nano"
+    width: Annotated[float, Field(gt=0)] = 1.0
+    depth: Annotated[float, Field(gt=0)] = 1.0
+    pretrained: Path | None = None
+    input_size: Size = (352, 480)
+    crop_size: Size | None = None
+    fit: Literal["stretch"] = "stretch"
+    seed: Annotated[int, Field(ge=0)] = 0
+    epochs: Annotated[int, Field(ge=1)]
+    steps_per_epoch: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)] = 8
+    early_stop_epochs: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    datasets: Annotated[tuple[DatasetEntry, ...], Field(min_length=1)]
+    validation: Annotated[tuple[DatasetEntry, ...], Field(min_length=1)]
+    augmentation: Augmentation = Augmentation()
+    loss: Loss = Loss()
+    optimizer: Optimizer = Optimizer()
+    licence: str = "unknown"
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        for entries in (self.datasets, self.validation):
+            names = [entry.name for entry in entries]
+            if len(set(names)) != len(names):
+                raise ValueError(f"data sets need names of their own, got {', '.join(names)}")
+        return self
+
+    @property
+    def train_hw(self) -> tuple[int, int]:
+        """The size of the training crops, (height, width)."""
+        return self.crop_size or self.input_size
+
+
+def load_recipe(name_or_path: str | Path, data_root: Path | None = None) -> Recipe:
+    """Reads a recipe by its shipped name (`nano`) or path; relative data paths start at `data_root`.
+
+    Without `data_root` they start at the recipe's own folder. Raises InputNotFoundError when there is no such file and
+    ConfigError, one line for each wrong key, when it is wrong.
+    """
+    path = Path(name_or_path)
+    if not path.is_file():
+        shipped = SHIPPED_RECIPES / f"{name_or_path}.yaml"
+        if not shipped.is_file():
+            names = ", ".join(sorted(item.stem for item in SHIPPED_RECIPES.glob("*.yaml")))
+            raise InputNotFoundError(f"{name_or_path}: no such recipe; give a YAML file or one of {names}")
+        path = shipped
+    root = (data_root or path.parent).absolute()
+    try:
+        raw = yaml.safe_load(path.read_text("utf-8"))
+        recipe = Recipe.model_validate(raw)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read the recipe: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'recipe'}: {item['msg']}"
+            for item in error.errors(include_url=False)
+        )
+        raise ConfigError(f"{path}: {problems}") from error
+
+    def rooted(entry: DatasetEntry) -> DatasetEntry:
+        mapping = entry.mapping
+        if mapping.endswith((".yaml", ".yml")):
+            mapping = str(path.parent.absolute() / mapping)
+        return entry.model_copy(update={"root": root / entry.root, "mapping": mapping})
+
+    return recipe.model_copy(
+        update={
+            "datasets": tuple(rooted(entry) for entry in recipe.datasets),
+            "validation": tuple(rooted(entry) for entry in recipe.validation),
+            "pretrained": root / recipe.pretrained if recipe.pretrained else None,
+        }
+    )

@@ -1,0 +1,257 @@
+"""The training loop: recipe in, run folder out; a killed run continues exactly where its last epoch ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+from edgeseg.classes import CLASS_NAMES
+from edgeseg.errors import DataError, UsageError
+from edgeseg.iou import ConfusionMatrix
+from edgeseg.model_card import ModelCard
+from edgeseg.preprocess import normalise_float
+from train.architectures import ARCHITECTURES, Architecture, build_network
+from train.config import Recipe
+from train.datasets import BatchLoader, Dataset, Mixer, count_classes
+from train.evaluate import evaluate_dataset
+from train.losses import SegmentationLoss, balance_classes
+from train.pretrained import load_encoder
+from train.report import write_report
+from train.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+PRETRAINED_PROBE_BATCHES = 6  # pictures enough for the mean and variance of a channel
+
+
+def resolve_architecture(recipe: Recipe) -> Architecture:
+    """The recipe's network. Raises UsageError when there is none of that name."""
+    if recipe.architecture not in ARCHITECTURES:
+        raise UsageError(f"architecture '{recipe.architecture}' is not one of {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[recipe.architecture].scaled(recipe.width, recipe.depth)
+
+
+def make_optimizer(recipe: Recipe) -> keras.optimizers.AdamW:
+    """AdamW, warm-up and cosine decay; normalisation and biases are not decayed."""
+    config = recipe.optimizer
+    total = recipe.epochs * recipe.steps_per_epoch
+    warmup = min(round(config.warmup_epochs * recipe.steps_per_epoch), total - 1)
+    optimizer = keras.optimizers.AdamW(
+        keras.optimizers.schedules.CosineDecay(
+            config.lr * 1e-2 if warmup else config.lr,
+            decay_steps=max(1, total - warmup),
+            alpha=config.final_lr_ratio,
+            warmup_target=config.lr if warmup else None,
+            warmup_steps=warmup,
+        ),
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm,
+        use_ema=config.ema > 0,
+        ema_momentum=config.ema or 0.99,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+class Trainer:
+    """One run: the network, its optimizer, and the state that a checkpoint holds."""
+
+    def __init__(self, recipe: Recipe, run: RunFolder) -> None:
+        self.recipe = recipe
+        self.run = run
+        self.rows: list[dict[str, Any]] = []
+        keras.utils.set_random_seed(recipe.seed)
+        self.architecture = resolve_architecture(recipe)
+        self.model = build_network(self.architecture, (None, None), len(CLASS_NAMES))
+        self.mixer = Mixer(recipe)
+        self.validation = [Dataset.open(entry) for entry in recipe.validation]
+        self.optimizer = make_optimizer(recipe)
+        self.optimizer.build(self.model.trainable_variables)
+        weights = balance_classes(count_classes(self.mixer.datasets), recipe.loss.balance)
+        self.model.compile(
+            optimizer=self.optimizer,
+            loss=SegmentationLoss(weights, recipe.loss.dice, recipe.loss.label_smoothing),
+        )
+
+    @property
+    def next_epoch(self) -> int:
+        return len(self.rows)
+
+    def start(self) -> None:
+        """Puts the weights where the recipe says a run begins."""
+        if self.recipe.pretrained:
+            batches = (normalise_float(self.mixer.batch(-1 & 0xFFFF, step)[0]) for step in range(PRETRAINED_PROBE_BATCHES))
+            count = load_encoder(self.model, self.recipe.pretrained, batches)
+            log.info("loaded %d pretrained layers from %s", count, self.recipe.pretrained.name)
+
+    def resume(self) -> None:
+        """Loads the last checkpoint. Raises DataError when there is none or it belongs to another network."""
+        try:
+            archive = np.load(self.run.checkpoint_file)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.run.checkpoint_file}: no checkpoint to resume from: {error}") from error
+        variables = self._variables()
+        if len(archive.files) != len(variables) + 1:
+            raise DataError(f"{self.run.checkpoint_file}: belongs to another network or version; start a new run")
+        for index, variable in enumerate(variables):
+            variable.assign(archive[f"v{index}"])
+        self.rows = self.run.read_metrics()[: int(archive["epochs"])]
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.weights, *self.optimizer.variables]
+
+    def checkpoint(self) -> None:
+        """Saves everything that the next epoch depends on."""
+        arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
+        self.run.write(self.run.checkpoint_file, lambda stream: np.savez(stream, epochs=len(self.rows), **arrays))
+
+    def fit(self) -> None:
+        """Trains until the last epoch or until early stopping, then writes the run's report."""
+        best = max((row["val_mean"] for row in self.rows), default=-math.inf)
+        with (
+            BatchLoader(self.recipe) as loader,
+            SummaryWriter(str(self.run.tensorboard), purge_step=self.next_epoch) as board,
+            Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[status]}"),
+            ) as progress,
+        ):
+            for epoch in range(self.next_epoch, self.recipe.epochs):
+                began = time.monotonic()
+                loss = self._train_epoch(loader, epoch, progress)
+                row = {"epoch": epoch, "loss": loss, **self._validate()}
+                row["seconds"] = time.monotonic() - began
+                self.rows.append(row)
+                self.run.write_metrics(self.rows)
+                for name, value in row.items():
+                    if name != "epoch" and not math.isnan(value):
+                        board.add_scalar(name, value, epoch)
+                if row["val_mean"] > best:
+                    best = row["val_mean"]
+                    self._save_best()
+                self.checkpoint()
+                log.info("epoch %d: %s", epoch, describe_row(row))
+                if self._should_stop():
+                    log.info("early stop: no better epoch for %d", self.recipe.early_stop_epochs)
+                    break
+        write_report(self.run, self.recipe)
+
+    def _train_epoch(self, loader: BatchLoader, epoch: int, progress: Progress) -> float:
+        total = 0.0
+        last = describe_row(self.rows[-1]) if self.rows else ""
+        task = progress.add_task(f"epoch {epoch + 1}/{self.recipe.epochs}", total=self.recipe.steps_per_epoch, status="")
+        for step, (images, labels) in enumerate(loader.epoch(epoch)):
+            loss = float(self.model.train_on_batch(normalise_float(images), labels))
+            # train_on_batch returns the running mean since the last reset.
+            total = loss
+            if not math.isfinite(loss):
+                raise DataError(f"the loss became {loss} in epoch {epoch}, step {step}; lower the learning rate")
+            progress.update(task, advance=1, status=f"loss {total:.4f}  {last}")
+        self.model.reset_metrics()
+        progress.remove_task(task)
+        return total
+
+    def _validate(self) -> dict[str, float]:
+        """IoU of the averaged weights on every validation set; `val_mean` is the mean of their foreground means."""
+        live = [keras.ops.convert_to_numpy(variable) for variable in self.model.trainable_variables]
+        self._use_average()
+        row: dict[str, float] = {}
+        means = []
+        for dataset in self.validation:
+            matrix = evaluate_dataset(self.model, dataset, self.recipe.input_size)
+            for name, value in matrix.iou().items():
+                row[f"{dataset.entry.name}_{name}"] = value
+            means.append(matrix.mean_iou_foreground())
+        self._average = [keras.ops.convert_to_numpy(variable) for variable in self.model.weights]
+        for variable, value in zip(self.model.trainable_variables, live, strict=True):
+            variable.assign(value)
+        row["val_mean"] = float(np.mean(means))
+        return row
+
+    def _use_average(self) -> None:
+        if self.recipe.optimizer.ema:
+            self.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    def _save_best(self) -> None:
+        """best.keras (the averaged weights, at the recipe's input size) and its card."""
+        network = build_network(self.architecture, self.recipe.input_size, len(CLASS_NAMES))
+        network.set_weights(self._average)
+        partial = self.run.path / ".best.part.keras"
+        network.save(partial)
+        partial.replace(self.run.best_file)
+        self.run.write_text(self.run.card_file, self.card().model_dump_json(indent=2) + "\n")
+
+    def card(self) -> ModelCard:
+        """What the network says of itself: its origin and its float IoU on the validation sets."""
+        row = self.rows[-1]
+        metrics = {}
+        for dataset in self.validation:
+            name = dataset.entry.name
+            iou = {item: row[f"{name}_{item}"] for item in CLASS_NAMES}
+            values = [value for value in iou.values() if not math.isnan(value)]
+            foreground = [iou[item] for item in CLASS_NAMES[1:] if not math.isnan(iou[item])]
+            metrics[f"{name} validation, float32 Keras"] = {
+                "iou": {item: None if math.isnan(value) else value for item, value in iou.items()},
+                "mean_iou": float(np.mean(values)),
+                "mean_iou_foreground": float(np.mean(foreground)),
+                "images": len(dataset.pairs),
+            }
+        return ModelCard.model_validate(
+            {
+                "name": f"edgeseg-{self.recipe.name}",
+                "architecture": self.recipe.architecture,
+                "params": self.model.count_params(),
+                "input_hw": self.recipe.input_size,
+                "input": {"fit": self.recipe.fit},
+                "created": json.loads(self.run.run_file.read_text("utf-8"))["started"],
+                "licence": self.recipe.licence,
+                "trained_on": [
+                    {"name": item.entry.name, "licence": item.entry.licence, "images": len(item.pairs)}
+                    for item in self.mixer.datasets
+                ],
+                "metrics": metrics,
+                "training_sha256": self.run.fingerprint(),
+            }
+        )
+
+    def _should_stop(self) -> bool:
+        patience = self.recipe.early_stop_epochs
+        if patience is None or len(self.rows) <= patience:
+            return False
+        scores = [row["val_mean"] for row in self.rows]
+        return max(scores[-patience:]) <= max(scores[:-patience])
+
+
+def describe_row(row: dict[str, Any]) -> str:
+    """One line of an epoch's figures."""
+    parts = [f"val {row['val_mean']:.4f}"] if "val_mean" in row else []
+    parts += [f"{name} {row[name]:.3f}" for name in row if name.endswith(CLASS_NAMES[1:])]
+    return f"loss {row['loss']:.4f}  " + "  ".join(parts)
+
+
+def fit_recipe(recipe: Recipe, folder: Path, *, resume: bool = False) -> RunFolder:
+    """Trains `recipe` in `folder`; with `resume` continues what is there, or starts when nothing is."""
+    if resume and (folder / "recipe.yaml").exists():
+        run, recipe = RunFolder.open(folder)
+        trainer = Trainer(recipe, run)
+        if run.checkpoint_file.exists():
+            trainer.resume()
+        else:
+            trainer.start()
+    else:
+        trainer = Trainer(recipe, run := RunFolder.create(folder, recipe))
+        trainer.start()
+    trainer.fit()
+    return run

@@ -1,0 +1,75 @@
+"""The training loss: class-balanced cross entropy plus Dice, both blind to ignored pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from edgeseg.classes import IGNORE_INDEX
+
+
+def balance_classes(shares: Sequence[float], power: float) -> list[float]:
+    """Class weights share ** -power, scaled so that the mean weight of a pixel is 1; a class without pixels gets 1."""
+    counted = np.asarray(shares, np.float64)
+    weights = np.where(counted > 0, np.maximum(counted, 1e-6) ** -power, 0.0)
+    mean = float((weights * counted).sum() / max(counted.sum(), 1e-12))
+    return [float(weight / mean) if weight else 1.0 for weight in weights]
+
+
+@keras.saving.register_keras_serializable(package="edgeseg")
+class SegmentationLoss(keras.losses.Loss):
+    """Cross entropy with a weight a class, plus `dice` times the soft Dice loss over all but the first class.
+
+    y_true: (B, H, W) integers, IGNORE_INDEX is left out. y_pred: (B, h, w, C) logits; they are resized bilinearly to
+    H x W first, because that is how they are used. Dice (Milletari et al. 2016, arXiv:1606.04797) is taken over the
+    whole batch: a class that is rare in a picture then has a steady denominator.
+    """
+
+    def __init__(
+        self,
+        class_weights: Sequence[float],
+        dice: float = 1.0,
+        label_smoothing: float = 0.0,
+        name: str = "segmentation_loss",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self.class_weights = [float(weight) for weight in class_weights]
+        self.dice = dice
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        classes = len(self.class_weights)
+        logits = ops.image.resize(y_pred, ops.shape(y_true)[1:3], interpolation="bilinear", data_format="channels_last")
+        labels = ops.cast(y_true, "int32")
+        counted = ops.cast(ops.not_equal(labels, IGNORE_INDEX), "float32")
+        one_hot = ops.one_hot(ops.where(ops.equal(labels, IGNORE_INDEX), 0, labels), classes, dtype="float32")
+        log_probs = ops.log_softmax(logits, axis=-1)
+
+        smooth = one_hot * (1 - self.label_smoothing) + self.label_smoothing / classes
+        weights = ops.convert_to_tensor(self.class_weights, "float32")
+        pixel_weights = counted * ops.sum(one_hot * weights, axis=-1)
+        entropy = -ops.sum(smooth * log_probs, axis=-1)
+        loss = ops.sum(entropy * pixel_weights) / (ops.sum(counted) + 1.0)
+        if not self.dice:
+            return loss
+
+        probs = ops.exp(log_probs) * counted[..., None]
+        truth = one_hot * counted[..., None]
+        overlap = ops.sum(probs * truth, axis=(0, 1, 2))
+        size = ops.sum(probs, axis=(0, 1, 2)) + ops.sum(truth, axis=(0, 1, 2))
+        # +1 pixel keeps a batch without the class from dividing by nothing, and its loss at about 0.
+        dice = 1 - (2 * overlap + 1.0) / (size + 1.0)
+        return loss + self.dice * ops.mean(dice[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "class_weights": self.class_weights,
+            "dice": self.dice,
+            "label_smoothing": self.label_smoothing,
+        }

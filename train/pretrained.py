@@ -1,0 +1,69 @@
+"""Start from published weights whose batch norm was folded away (the .npz files of converted MobileNetV2 networks)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.errors import DataError, InputNotFoundError
+
+
+def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.float32]]) -> int:
+    """Loads the encoder's convolutions in graph order and gives each one a batch norm that changes nothing.
+
+    The file holds, in graph order, kernels OHWI (depthwise 1HWC) under `NNN_OP_w|...` and biases under `NNN_OP_b|...`,
+    with the batch norm folded into both. Unfolded, a batch norm that leaves x + bias alone in inference needs the mean
+    m and the variance v of x: moving mean m, moving variance v, gamma sqrt(v + eps), beta bias + m. m and v are
+    measured over `batches` (B, H, W, 3), normalised pictures, so training starts where inference would be.
+
+    Returns the number of layers loaded. Raises DataError when the shapes do not fit the network.
+    """
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such file of pretrained weights")
+    archive = np.load(path)
+    kernels = [key for key in archive.files if key.split("|")[0].endswith("_w")]
+    biases = {key.split("_")[0]: key for key in archive.files if key.split("|")[0].endswith("_b")}
+    convolutions = [
+        layer
+        for layer in model.layers
+        if layer.name.startswith(("stem", "block")) and layer.name.endswith("_conv")
+    ]
+    pairs = []
+    for layer, key in zip(convolutions, kernels, strict=False):
+        kernel = np.transpose(archive[key], (1, 2, 3, 0))
+        wanted = tuple(layer.kernel.shape)
+        if kernel.shape != wanted:
+            raise DataError(f"{path}: {key} has shape {kernel.shape}, but the network's {layer.name} needs {wanted}")
+        norm = model.get_layer(layer.name.removesuffix("_conv") + "_bn")
+        pairs.append((layer, norm, kernel, archive[biases[key.split("_")[0]]]))
+    if len(pairs) < len(convolutions):
+        raise DataError(f"{path}: holds {len(pairs)} layers, but the network's encoder has {len(convolutions)}")
+    for layer, norm, kernel, bias in pairs:
+        layer.kernel.assign(kernel)
+        _set_norm(norm, np.zeros_like(bias), np.ones_like(bias) - norm.epsilon, np.ones_like(bias), bias)
+    probe = keras.Model(model.inputs, [norm.input for _, norm, _, _ in pairs])
+    sums: list[Any] = [0.0] * len(pairs)
+    squares: list[Any] = [0.0] * len(pairs)
+    count = 0
+    for batch in batches:
+        for index, activation in enumerate(probe.predict_on_batch(batch)):
+            sums[index] = sums[index] + activation.mean(axis=(0, 1, 2), dtype=np.float64)
+            squares[index] = squares[index] + np.square(activation, dtype=np.float64).mean(axis=(0, 1, 2))
+        count += 1
+    for (_, norm, _, bias), total, square in zip(pairs, sums, squares, strict=True):
+        mean = total / count
+        variance = np.maximum(square / count - mean**2, 1e-6)
+        _set_norm(norm, mean, variance, np.sqrt(variance + norm.epsilon), bias + mean)
+    return len(pairs)
+
+
+def _set_norm(norm: keras.layers.BatchNormalization, mean: Any, variance: Any, gamma: Any, beta: Any) -> None:
+    norm.moving_mean.assign(mean)
+    norm.moving_variance.assign(variance)
+    norm.gamma.assign(gamma)
+    norm.beta.assign(beta)

@@ -1,0 +1,107 @@
+"""The folder of one training run: what it was made from, how it went, and what came out.
+
+    recipe.yaml  run.json  metrics.csv  tensorboard/  checkpoint.npz
+    best.keras  card.json  curves.png  confusion.png  predictions.png
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+from edgeseg.errors import DataError, InputNotFoundError, UsageError
+from train.config import Recipe
+
+
+class RunFolder:
+    """Names and writes the files of a run; every file is replaced in one step, so a kill leaves old or new."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recipe_file = path / "recipe.yaml"
+        self.run_file = path / "run.json"
+        self.metrics_file = path / "metrics.csv"
+        self.checkpoint_file = path / "checkpoint.npz"
+        self.best_file = path / "best.keras"
+        self.card_file = path / "card.json"
+        self.tensorboard = path / "tensorboard"
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe) -> RunFolder:
+        """Starts a new run. Raises UsageError when the folder already holds one."""
+        run = cls(path)
+        if run.recipe_file.exists():
+            raise UsageError(f"{path}: already holds a run; continue it with --resume or choose another folder")
+        path.mkdir(parents=True, exist_ok=True)
+        run.write_text(run.recipe_file, yaml.safe_dump(json.loads(recipe.model_dump_json()), sort_keys=False))
+        started = {"started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "git_revision": git_revision()}
+        run.write_text(run.run_file, json.dumps(started, indent=2) + "\n")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[RunFolder, Recipe]:
+        """Opens an existing run. Raises InputNotFoundError when there is none, DataError when it is damaged."""
+        run = cls(path)
+        if not run.recipe_file.is_file():
+            raise InputNotFoundError(f"{path}: holds no run (no recipe.yaml)")
+        try:
+            return run, Recipe.model_validate(yaml.safe_load(run.recipe_file.read_text("utf-8")))
+        except (ValueError, yaml.YAMLError) as error:
+            raise DataError(f"{run.recipe_file}: not a recipe that this version can read: {error}") from error
+
+    def write(self, path: Path, save: Callable[[BinaryIO], object]) -> None:
+        """Writes a file through `save(stream)` so that a reader or a crash never meets half of it."""
+        partial = path.with_name(f".{path.name}.part")
+        with partial.open("wb") as stream:
+            save(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+
+    def write_text(self, path: Path, text: str) -> None:
+        """As write(), for a text."""
+        self.write(path, lambda stream: stream.write(text.encode("utf-8")))
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Rewrites metrics.csv: one row an epoch."""
+        lines = [",".join(rows[0])]
+        lines += [",".join(f"{row[name]:.6g}" for name in rows[0]) for row in rows]
+        self.write_text(self.metrics_file, "\n".join(lines) + "\n")
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """The rows of metrics.csv, empty before the first epoch."""
+        if not self.metrics_file.is_file():
+            return []
+        with self.metrics_file.open(newline="", encoding="utf-8") as stream:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+
+    def fingerprint(self) -> str:
+        """sha256 over what the run is: its recipe, its revision and its metrics."""
+        digest = hashlib.sha256()
+        for path in (self.recipe_file, self.run_file, self.metrics_file):
+            digest.update(path.read_bytes() if path.is_file() else b"")
+        return digest.hexdigest()
+
+
+def git_revision() -> str:
+    """The commit of the checkout, with `-dirty` when it has changes; `unknown` outside of a git checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "unknown"
+    return answer.stdout.strip() or "unknown"
