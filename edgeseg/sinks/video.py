@@ -19,11 +19,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from edgeseg.errors import SinkUnavailableError
+from edgeseg.sinks.mp4 import GROWING, TIME_BASE, move_index_to_front, ticks
 from edgeseg.sinks.sink import Result
 from edgeseg.sinks.write_error import say_why
-
-#: MPEG's clock: every usual frame rate, 30000/1001 included, has a whole number of its ticks in a frame.
-TIME_BASE = Fraction(1, 90_000)
 
 #: H.264 level 5.2, the largest picture that browsers and boards decode; larger ones are reduced to fit (width, height).
 LARGEST_WH = (4096, 2304)
@@ -32,10 +30,6 @@ LARGEST_WH = (4096, 2304)
 #: kB a frame 37, 25 and 20. On two cores that also run the model the time is worth more than the bytes.
 PRESET = "ultrafast"
 CRF = 23
-
-#: A file up to this many bytes gets its index moved to the front when it is closed, so that it also plays while it is
-#: being downloaded. Rewriting a longer one could take longer than a service manager waits for an exit.
-LARGEST_FRONT_INDEX = 64 * 2**20
 
 #: ITU-T H.273 code of BT.601, the matrix that cv2 converts with. Untagged, players take BT.709 for HD: wrong colours.
 BT601 = 6
@@ -69,12 +63,7 @@ class VideoSink:
                 raise IsADirectoryError(errno.EISDIR, "it is a folder")
             # PyAV creates the file only with the first picture; the user should hear of a read-only folder now.
             self._part.open("wb").close()
-            self._container = av.open(
-                str(self._part),
-                "w",
-                format="mp4",
-                options={"movflags": "hybrid_fragmented", "frag_duration": "1000000"},
-            )
+            self._container = av.open(str(self._part), "w", format="mp4", options=GROWING)
         except OSError as error:
             raise SinkUnavailableError(f"{self.name}: cannot be written: {say_why(error)}") from error
         return self
@@ -86,7 +75,7 @@ class VideoSink:
         if self._stream is None:
             self._stream = _add_stream(self._container, *_even_size(picture))
             self._first_ns = result.captured_ns
-        pts = round((result.captured_ns - self._first_ns) / 1e9 / TIME_BASE)
+        pts = ticks(result.captured_ns - self._first_ns)
         # A clock may stand still or step back (a looped file); a decoder refuses that.
         pts = max(pts, self._pts + 1)
         if self._pts >= 0:
@@ -113,8 +102,7 @@ class VideoSink:
             self._mux(self._stream.encode(None))
             self._container.close()
             self._container = None
-            if self._part.stat().st_size <= LARGEST_FRONT_INDEX:
-                _move_index_to_front(self._part)
+            move_index_to_front(self._part)
             self._part.replace(self._path)
         except OSError as failure:
             self._give_up(failure)
@@ -172,24 +160,3 @@ def _to_i420(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.
         border = (0, height - rows, 0, width - columns)
         picture = np.asarray(cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE), dtype=np.uint8)
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
-
-
-def _move_index_to_front(path: Path) -> None:
-    """Rewrites a closed mp4, packets untouched, with its index (`moov`) before its pictures."""
-    rewritten = path.with_name(path.name + ".front")
-    try:
-        with (
-            av.open(str(path)) as source,
-            av.open(str(rewritten), "w", format="mp4", options={"movflags": "faststart"}) as target,
-        ):
-            pictures = source.streams.video[0]
-            copy = target.add_stream_from_template(pictures)
-            for packet in source.demux(pictures):
-                if packet.dts is None:
-                    continue
-                packet.stream = copy
-                target.mux(packet)
-        rewritten.replace(path)
-    except OSError:
-        # Too little room for a second copy: the file plays all the same once it is complete.
-        rewritten.unlink(missing_ok=True)

@@ -26,16 +26,16 @@ class WindowSink:
         self._shown = False
 
     def __enter__(self) -> WindowSink:
+        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise SinkUnavailableError(
+                "window: there is no display here (DISPLAY and WAYLAND_DISPLAY are not set); "
+                "watch in a browser with --http"
+            )
         if has_gui(cv2.getBuildInformation()) is False:
             raise SinkUnavailableError(
                 "window: the installed OpenCV is its headless build, which opens no windows; watch in a browser with "
                 "--http, or swap it (the two must not be installed together): "
                 "pip uninstall opencv-python-headless && pip install opencv-python"
-            )
-        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise SinkUnavailableError(
-                "window: there is no display here (DISPLAY and WAYLAND_DISPLAY are not set); "
-                "watch in a browser with --http"
             )
         try:
             cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)

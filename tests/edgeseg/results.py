@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.overlay import draw_overlay
-from edgeseg.sinks.sink import Result
+from edgeseg.sinks.sink import Result, Sink
 
 
 def draw_scene(index: int, width: int, height: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -42,3 +43,15 @@ def make_drive(count: int, *, fps: float = 25.0, width: int = 320, height: int =
     """Yields `count` results whose capture times are a file's: 0, 1/fps, 2/fps seconds."""
     for index in range(count):
         yield make_result(index, width=width, height=height, captured_ns=round(index / fps * 1e9))
+
+
+def write_all(sink: Sink, results: Iterable[Result]) -> None:
+    """Opens a sink, writes every result and closes it."""
+    with sink:
+        for result in results:
+            sink.write(result)
+
+
+def list_names(folder: Path) -> list[str]:
+    """Returns what lies in a folder, by name."""
+    return sorted(path.name for path in folder.iterdir())
