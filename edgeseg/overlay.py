@@ -53,34 +53,33 @@ def _tint(
     opacity: float,
     out: NDArray[np.uint8],
 ) -> None:
-    """Blend into `out`. Every pass over the full picture costs, so the colours are put on the small map, and rows
-    that show nothing but `other` (the sky) are only copied."""
+    """Blend into `out`. Every pass over the full picture costs, so the colours are put on the small map, rows that
+    show nothing but `other` (the sky) are only copied, and each row of enlarged colours serves two rows of picture."""
     rows = np.flatnonzero(class_ids.any(axis=1))
     if not rows.size:
         out[:] = image
         return
+    height, width = image.shape[:2]
     cells = class_ids.shape[0]
     # One more row of `other` at either end, so that the smooth edge of the outermost class is inside the band.
     first, last = max(int(rows[0]) - 1, 0), min(int(rows[-1]) + 2, cells)
-    top, bottom = round(first * image.shape[0] / cells), round(last * image.shape[0] / cells)
-    if bottom <= top:
-        out[:] = image
-        return
+    top, bottom = first * height // cells, -(-last * height // cells)
     out[:top] = image[:top]
     out[bottom:] = image[bottom:]
-    band_ids = class_ids[first:last]
-    band, canvas = image[top:bottom], out[top:bottom]
-    size_wh = (image.shape[1], bottom - top)
+    ids = class_ids[first:last]
+    size_wh = (width, (bottom - top + 1) // 2)
     # `other` takes its neighbour's colour before the resize, or a dark rim would be blended into every edge; which
-    # pixels are `other` is then decided on the full-size, smooth foreground map.
-    coloured = np.where(band_ids == 0, cv2.dilate(band_ids, np.ones((3, 3), np.uint8)), band_ids)
-    tint = cv2.LUT(cv2.merge((coloured, coloured, coloured)), palette)
-    cv2.resize(tint, size_wh, dst=canvas, interpolation=cv2.INTER_LINEAR)
-    cv2.addWeighted(band, 1.0 - opacity, canvas, opacity, 0.0, dst=canvas)
-    background = np.where(band_ids == 0, np.uint8(255), np.uint8(0))
-    if background.any():
-        mask = cv2.resize(background, size_wh, interpolation=cv2.INTER_LINEAR)
-        cv2.copyTo(band, cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY, dst=mask)[1], canvas)
+    # pixels are `other` is decided on the enlarged, smooth background map.
+    coloured = np.where(ids == 0, cv2.dilate(ids, np.ones((3, 3), np.uint8)), ids)
+    tint = cv2.resize(cv2.LUT(cv2.merge((coloured, coloured, coloured)), palette), size_wh)
+    background = cv2.resize(np.where(ids == 0, np.uint8(255), np.uint8(0)), size_wh)
+    cv2.threshold(background, 127, 255, cv2.THRESH_BINARY, dst=background)
+    for parity in (0, 1):
+        source, target = image[top + parity : bottom : 2], out[top + parity : bottom : 2]
+        count = len(source)
+        if count:
+            cv2.addWeighted(source, 1.0 - opacity, tint[:count], opacity, 0.0, dst=target)
+            cv2.copyTo(source, background[:count], target)
 
 
 def _draw_legend(out: NDArray[np.uint8], classes: Sequence[SegmentClass]) -> None:
