@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import warnings
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
 
 from edgeseg.errors import ConfigError, ModelError
 
@@ -44,11 +47,15 @@ def installed_runtimes() -> tuple[RuntimeName, ...]:
     return tuple(name for name, module in RUNTIMES.items() if importlib.util.find_spec(module.split(".")[0]))
 
 
-def choose_runtime(choice: RuntimeChoice = "auto") -> RuntimeName:
-    """The runtime to use: the one asked for, or the best one installed. Raises ConfigError when it is not there."""
+def choose_runtime(choice: RuntimeChoice = "auto", installed: Sequence[RuntimeName] | None = None) -> RuntimeName:
+    """The runtime to use: the one asked for, or the best one installed. Raises ConfigError when it is not there.
+
+    installed: in order of preference; by default what installed_runtimes() finds.
+    """
     if choice not in get_args(RuntimeChoice):
         raise ConfigError(f"unknown runtime {choice!r}; use one of {', '.join(get_args(RuntimeChoice))}")
-    installed = installed_runtimes()
+    if installed is None:
+        installed = installed_runtimes()
     if choice == "auto":
         if not installed:
             raise ConfigError("no TFLite runtime is installed; run `pip install ai-edge-litert`")
@@ -74,10 +81,13 @@ def open_interpreter(
             # TensorFlow announces that its interpreter moves to ai-edge-litert; whoever chose it knows.
             warnings.simplefilter("ignore")
             interpreter: Interpreter = factory(model_content=flatbuffer, num_threads=threads)
-    except (ImportError, AttributeError) as error:
-        # tflite-runtime 2.14 imports under numpy 2 and fails only here: "numpy.core.multiarray failed to import".
-        remedy = 'run `pip install "numpy<2"`' if "numpy" in str(error) else f"reinstall it: `pip install {chosen}`"
-        raise ConfigError(f"the runtime {chosen} is installed but does not work ({error}); {remedy}") from error
+    except (ImportError, AttributeError, SystemError) as error:
+        # tflite-runtime 2.14 does not ask for numpy 1 but needs it: under numpy 2 it imports, and fails only here, with
+        # an ImportError or, wrapped by Python, a SystemError.
+        old_numpy = chosen == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2
+        remedy = 'run `pip install "numpy<2"`' if old_numpy else f"reinstall it: `pip install {chosen}`"
+        reason = f"it was built for numpy 1, this is numpy {np.__version__}" if old_numpy else _one_line(error)
+        raise ConfigError(f"the runtime {chosen} is installed but does not work: {reason}; {remedy}") from error
     except ValueError as error:
         raise ModelError(f"{name}: {chosen} cannot read the model: {_one_line(error)}") from error
     try:

@@ -144,7 +144,7 @@ def check_graph(interpreter: Interpreter, card: ModelCard, name: str) -> tuple[d
     if expected == np.int8 and tuple(source["quantization"]) != (PIXEL_SCALE, 0):
         scale, zero_point = source["quantization"]
         raise ModelError(
-            f"{name}: its input is quantised with scale {scale:.9g} and zero point {zero_point}, not with 1/128 and 0; "
+            f"{name}: its input is quantised with scale {scale:.6g} and zero point {zero_point}, not with 1/128 and 0; "
             "convert it with `python -m convert`, which fixes the input range"
         )
     if len(scores["shape"]) != 4:
