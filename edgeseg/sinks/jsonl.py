@@ -9,27 +9,30 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from edgeseg.errors import SinkUnavailableError
+from edgeseg.sinks.files import say_why
 from edgeseg.sinks.sink import Result
-from edgeseg.sinks.write_error import say_why
+
+Clock = Literal["wall", "file", "none"]
 
 
 class JsonlSink:
     """Appends a record for every result to a file that starts empty; a record is on its way to the disk at once.
 
-    Keys: `index` (of the frame in its source), `source`, `time_s` (since the first frame, by capture time), `shares`
-    (class name -> share of the picture, 0..1), `timings_ms` (stage -> milliseconds), and for a live source `captured`
-    (UTC, ISO 8601) and `age_ms` (from capture until the record was written). With `live=False` the capture times are
-    places in a file, of which neither a date nor an age can be told.
+    Keys: `index` (of the frame in its source), `source`, `shares` (class name -> share of the picture, 0..1) and
+    `timings_ms` (stage -> milliseconds). Between them, by what the capture times are: with the clock `wall` `time_s`
+    (since the first frame), `captured` (UTC, ISO 8601) and `age_ms` (from capture until the record was written); with
+    `file` `time_s`, the place in the file; with `none`, for pictures, nothing.
     """
 
     lossless = True
 
-    def __init__(self, path: Path, *, live: bool = True) -> None:
+    def __init__(self, path: Path, *, clock: Clock = "wall") -> None:
         self.name = str(path)
         self._path = path
-        self._live = live
+        self._clock = clock
         self._file: io.FileIO | None = None
         self._first_ns: int | None = None
 
@@ -70,13 +73,12 @@ class JsonlSink:
         frame = segmentation.frame
         if self._first_ns is None:
             self._first_ns = result.captured_ns
-        record: dict[str, object] = {
-            "index": frame.index,
-            "source": frame.source,
-            "time_s": round((result.captured_ns - self._first_ns) / 1e9, 6),
-        }
-        if self._live:
+        record: dict[str, object] = {"index": frame.index, "source": frame.source}
+        if self._clock == "file":
+            record["time_s"] = round(result.captured_ns / 1e9, 6)
+        if self._clock == "wall":
             age_ms = result.age_ms()
+            record["time_s"] = round((result.captured_ns - self._first_ns) / 1e9, 6)
             record["captured"] = _utc(time.time() - age_ms / 1e3)
             record["age_ms"] = round(age_ms, 3)
         record["shares"] = {name: round(share, 6) for name, share in segmentation.shares.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -9,14 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.errors import SinkUnavailableError
-from edgeseg.frame import Segmentation
+from edgeseg.frame import Frame, Segmentation
+from edgeseg.sinks.files import prepare_folder, write_bytes
 from edgeseg.sinks.sink import Result
-from edgeseg.sinks.write_error import say_why
 
 
 class MaskSink:
-    """Writes one PNG a frame, named by the frame's index, single channel uint8: 0 other, 1 road, 2 vehicle, 3 person.
+    """Writes one PNG a frame, single channel uint8: 0 other, 1 road, 2 vehicle, 3 person.
 
     Grey values and not a palette: OpenCV, and so `edgeseg eval` and the training, read a palette file as colours, while
     these files are labels as they stand (mapping `edgeseg`). They have the size of the frame.
@@ -24,39 +24,26 @@ class MaskSink:
 
     lossless = True
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name_file: Callable[[Frame], str] = lambda frame: f"{frame.index:06d}") -> None:
+        """`name_file` gives a frame's file name, without its suffix."""
         self.name = str(folder)
         self._folder = folder
+        self._name_file = name_file
 
     def __enter__(self) -> MaskSink:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            probe = self._folder / ".edgeseg-write-test"
-            probe.open("wb").close()
-            probe.unlink()
-        except OSError as error:
-            raise SinkUnavailableError(f"{self.name}: cannot be written: {say_why(error)}") from error
+        prepare_folder(self._folder)
         return self
 
     def write(self, result: Result) -> None:
         """Writes one mask. Raises SinkUnavailableError when the disk is full; the masks before stay whole."""
-        write_mask(self._folder / f"{result.segmentation.frame.index:06d}.png", result.segmentation)
+        segmentation = result.segmentation
+        _, png = cv2.imencode(".png", enlarge_classes(segmentation))
+        write_bytes(self._folder / (self._name_file(segmentation.frame) + ".png"), png.tobytes())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Every file is complete already."""
-
-
-def write_mask(path: Path, segmentation: Segmentation) -> None:
-    """Writes the classes at frame size to `path`. Raises SinkUnavailableError, leaving no half file."""
-    # cv2.imwrite says True after a short write to a full disk, so the bytes are written here.
-    _, png = cv2.imencode(".png", enlarge_classes(segmentation))
-    try:
-        path.write_bytes(png.tobytes())
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise SinkUnavailableError(f"{path}: writing stopped: {say_why(error)}; the files before stay there") from error
 
 
 def enlarge_classes(segmentation: Segmentation) -> NDArray[np.uint8]:

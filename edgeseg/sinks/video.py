@@ -19,9 +19,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from edgeseg.errors import SinkUnavailableError
+from edgeseg.sinks.files import say_why
 from edgeseg.sinks.mp4 import GROWING, TIME_BASE, move_index_to_front, ticks
 from edgeseg.sinks.sink import Result
-from edgeseg.sinks.write_error import say_why
 
 #: H.264 level 5.2, the largest picture that browsers and boards decode; larger ones are reduced to fit (width, height).
 LARGEST_WH = (4096, 2304)

@@ -42,10 +42,16 @@ def test_a_live_record_holds_place_time_age_shares_and_timings(tmp_path: Path) -
 
 def test_a_record_of_a_file_has_its_place_in_the_file_and_no_age(tmp_path: Path) -> None:
     path = tmp_path / "file.jsonl"
-    write_all(JsonlSink(path, live=False), make_drive(3, fps=25))
+    write_all(JsonlSink(path, clock="file"), make_drive(3, fps=25))
     records = _records(path)
     assert [record["time_s"] for record in records] == [0, 0.04, 0.08]
     assert all(not {"age_ms", "captured"} & set(record) for record in records)
+
+
+def test_a_record_of_a_picture_has_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "pictures.jsonl"
+    write_all(JsonlSink(path, clock="none"), make_drive(2))
+    assert [list(record) for record in _records(path)] == [["index", "source", "shares", "timings_ms"]] * 2
 
 
 def test_a_reader_of_the_growing_file_meets_every_record(tmp_path: Path) -> None:

@@ -1,0 +1,282 @@
+"""OfflineJob: every input through the same loop as a camera, but losing nothing, and only what is not done yet."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from edgeseg.errors import DataError, EdgesegError, InputNotFoundError, SinkUnavailableError
+from edgeseg.frame import Frame, Segmentation
+from edgeseg.fusion import TemporalFusion
+from edgeseg.offline.inputs import PictureList, RestOfVideo
+from edgeseg.offline.parts import PartRecorder, find_parts, join_records, join_videos
+from edgeseg.offline.plan import Item, identify, plan_items, read_record, record_path, write_record
+from edgeseg.offline.progress import Progress, format_seconds, show_progress
+from edgeseg.overlay import DEFAULT_OPACITY, draw_overlay
+from edgeseg.pipeline import Pipeline
+from edgeseg.segmenter import Segmenter
+from edgeseg.sinks.files import prepare_folder, say_why
+from edgeseg.sinks.masks import MaskSink
+from edgeseg.sinks.pictures import PictureSink
+from edgeseg.sinks.sink import Sink
+
+#: Frames before the place where work goes on that are segmented again: the fusion forgets half every 60 ms.
+WARM_UP_FRAMES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What is made of every input; another choice makes it anew."""
+
+    overlay: bool = True
+    masks: bool = False
+    records: bool = True
+    fusion: bool = True
+    opacity: float = DEFAULT_OPACITY
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a job: names of inputs, and the errors of those that failed as a whole or in part."""
+
+    finished: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    errors: list[EdgesegError] = field(default_factory=list)
+    frames: int = 0
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """That of the first error; 0 without one, also when the job was interrupted."""
+        return self.errors[0].exit_code if self.errors else 0
+
+
+class OfflineJob:
+    """Processes recorded videos, pictures and folders of either. Call `run()` once; `stop()` may come from anywhere."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Path],
+        out: Path,
+        *,
+        model: Path | None = None,
+        threads: int = 1,
+        choices: Choices | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """`threads` are the interpreter's. Progress goes to stderr unless it is given."""
+        self._inputs = inputs
+        self._out = out
+        self._model = model
+        self._threads = threads
+        self._choices = choices or Choices()
+        self._progress = progress or show_progress(Console(stderr=True))
+        self._stopped = False
+        self._pipeline: Pipeline | None = None
+
+    def stop(self) -> None:
+        """Ends the job soon, what was done stays; may come from a signal handler, and more than once."""
+        self._stopped = True
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    def run(self) -> Report:
+        """Does the work. An input that fails is reported and the others are done.
+
+        Raises ModelError, and SinkUnavailableError when the outputs cannot be written: then nothing else can be done.
+        """
+        report = Report()
+        with self._progress as progress, Segmenter(self._model, self._threads) as segmenter:
+            model_sha256 = hashlib.sha256(segmenter.path.read_bytes()).hexdigest()
+            prepare_folder(self._out)
+            items, missing = plan_items(self._inputs, self._out)
+            for error in missing:
+                _fail(report, progress, error)
+            for item in items:
+                if self._stopped:
+                    break
+                self._do(item, model_sha256, segmenter, report)
+            report.interrupted = self._stopped
+        return report
+
+    def _do(self, item: Item, model_sha256: str, segmenter: Segmenter, report: Report) -> None:
+        try:
+            identity = identify(item, model_sha256, asdict(self._choices))
+            done = read_record(record_path(item, self._out))
+            if (
+                done is not None
+                and done["identity"] == identity
+                and all(Path(path).exists() for path in done["outputs"])
+            ):
+                report.skipped.append(item.name)
+                self._progress.say(f"{item.path}: done already, {', '.join(done['outputs'])}")
+                broken = done["broken"]
+            else:
+                broken = self._make(item, identity, segmenter, report)
+        except (DataError, InputNotFoundError) as error:
+            _fail(report, self._progress, error)
+        else:
+            for message in broken:
+                _fail(report, self._progress, DataError(message))
+
+    def _make(self, item: Item, identity: dict[str, object], segmenter: Segmenter, report: Report) -> list[str]:
+        """Processes one input; returns what was said of the pieces of it that could not be read."""
+        began_s = time.monotonic()
+        partial = item.partial(self._out)
+        if read_record(partial / "job.json") != identity:
+            # Of another model, other choices or an input that has changed since.
+            shutil.rmtree(partial, ignore_errors=True)
+            with _outputs_of(self._out):
+                write_record(partial / "job.json", identity)
+        recorder = self._recorder(item, partial)
+        before = recorder.following
+        try:
+            self._segment(item, recorder, segmenter)
+        except DataError as error:
+            if not recorder.parts:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            # Cut off on the way: what could be read is worth having.
+            recorder.leave_out(error)
+        frames = recorder.following - before
+        report.frames += frames
+        with _outputs_of(self._out):
+            complete = not self._stopped and self._finish(item, recorder, identity)
+        if not complete:
+            self._progress.say(
+                f"{item.path}: stopped after {recorder.following} frames; the same command goes on there"
+            )
+            return []
+        report.finished.append(item.name)
+        spent_s = time.monotonic() - began_s
+        self._progress.say(
+            f"{item.path}: {recorder.following} frames"
+            + (f" ({before} of them earlier)" if before else "")
+            + f" in {format_seconds(spent_s)}, {frames / spent_s:.1f} frames/s"
+        )
+        return recorder.broken
+
+    def _recorder(self, item: Item, partial: Path) -> PartRecorder:
+        choices = self._choices
+        of_video = item.kind == "video"
+        name_file = _by_number if of_video else _by_picture(item.pictures)
+        others: list[Sink] = []
+        if choices.masks:
+            others.append(MaskSink(partial / "masks", name_file))
+        if choices.overlay and not of_video:
+            others.append(PictureSink(partial / "overlay", name_file))
+        video = choices.overlay and of_video
+        return PartRecorder(
+            partial,
+            find_parts(partial, video=video, records=choices.records),
+            video=video,
+            clock=None if not choices.records else "file" if of_video else "none",
+            others=others,
+            count=self._progress.count,
+        )
+
+    def _segment(self, item: Item, recorder: PartRecorder, segmenter: Segmenter) -> None:
+        first = recorder.following
+
+        def opened(total: int | None) -> None:
+            self._progress.begin(item.path.name, first, total)
+
+        source: RestOfVideo | PictureList
+        if item.kind == "video":
+            fusion = TemporalFusion() if self._choices.fusion else None
+            source = RestOfVideo(item.path, max(0, first - (WARM_UP_FRAMES if fusion else 0)), opened)
+        else:
+            # Pictures of a folder need not follow each other.
+            fusion = None
+            source = PictureList(str(item.path), item.pictures, first, recorder.leave_out, opened)
+        self._pipeline = Pipeline(source, _KeptOpen(segmenter), [recorder], draw=self._draw, fusion=fusion)
+        if self._stopped:
+            self._pipeline.stop()
+        self._pipeline.run()
+
+    def _draw(self, segmentation: Segmentation) -> NDArray[np.uint8]:
+        return draw_overlay(segmentation.frame.image, segmentation, self._choices.opacity)
+
+    def _finish(self, item: Item, recorder: PartRecorder, identity: dict[str, object]) -> bool:
+        """Gives the outputs their names; returns False when it was stopped. Raises OSError."""
+        partial = item.partial(self._out)
+        outputs: list[Path] = []
+        if self._choices.records:
+            outputs.append(item.records(self._out))
+            join_records(recorder.parts, outputs[-1])
+        if self._choices.masks:
+            outputs.append(item.masks(self._out))
+            _move(partial / "masks", outputs[-1], single=item.kind == "picture")
+        if self._choices.overlay:
+            outputs.append(item.overlay(self._out))
+            if item.kind != "video":
+                _move(partial / "overlay", outputs[-1], single=item.kind == "picture")
+            elif not join_videos(recorder.parts, outputs[-1], lambda: self._stopped):
+                return False
+        done = {"identity": identity, "outputs": [str(path) for path in outputs], "broken": recorder.broken}
+        write_record(record_path(item, self._out), done)
+        shutil.rmtree(partial)
+        return True
+
+
+class _KeptOpen:
+    """The segmenter for one loop after the other, none of which closes it."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+
+    def __enter__(self) -> _KeptOpen:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The job closes it."""
+
+    def segment(self, picture: Frame, fusion: TemporalFusion | None = None, /) -> Segmentation:
+        return self._segmenter.segment(picture, fusion)
+
+
+@contextlib.contextmanager
+def _outputs_of(out: Path) -> Iterator[None]:
+    """Tells of a disk that fails while files get their names. What is done stays, the same command goes on there."""
+    try:
+        yield
+    except OSError as error:
+        raise SinkUnavailableError(f"{out}: cannot be written: {say_why(error)}") from error
+
+
+def _fail(report: Report, progress: Progress, error: EdgesegError) -> None:
+    report.errors.append(error)
+    progress.say(f"error: {error}")
+
+
+def _by_number(frame: Frame) -> str:
+    return f"{frame.index:06d}"
+
+
+def _by_picture(paths: Sequence[Path]) -> Callable[[Frame], str]:
+    """Names a file after its picture: the stem, with the suffix where two pictures share it (a.png, a.jpg)."""
+    stems = Counter(path.stem for path in paths)
+    names = {str(path): path.name if stems[path.stem] > 1 else path.stem for path in paths}
+    return lambda frame: names[frame.source]
+
+
+def _move(made: Path, target: Path, *, single: bool) -> None:
+    """Moves the files of a folder to where they belong, over those of an earlier run."""
+    if not single:
+        target.mkdir(exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        for path in made.iterdir():
+            path.replace(target if single else target / path.name)

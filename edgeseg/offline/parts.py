@@ -1,0 +1,180 @@
+"""Parts: the pieces of an unfinished input's outputs, each complete in itself; work goes on after the last one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+
+from edgeseg.errors import EdgesegError, SinkUnavailableError
+from edgeseg.frame import Frame
+from edgeseg.offline.plan import read_record, write_record
+from edgeseg.sinks.files import say_why
+from edgeseg.sinks.jsonl import Clock, JsonlSink
+from edgeseg.sinks.mp4 import join_mp4
+from edgeseg.sinks.sink import Result, Sink
+from edgeseg.sinks.video import VideoSink
+
+#: Frames in a part, so the most that a kill -9 costs: half a minute of a drive.
+PART_FRAMES = 750
+
+
+@dataclass(slots=True)
+class Part:
+    """One piece, of `frames` frames of which the last has number `following - 1`.
+
+    at_ns: the time of its first frame. broken: what was said of pictures that could not be read on the way.
+    """
+
+    stem: Path
+    following: int
+    at_ns: int
+    frames: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    @property
+    def video(self) -> Path:
+        return self.stem.with_suffix(".mp4")
+
+    @property
+    def records(self) -> Path:
+        return self.stem.with_suffix(".jsonl")
+
+    @property
+    def note(self) -> Path:
+        """Written last: without it the part is not complete and is made again."""
+        return self.stem.with_suffix(".json")
+
+
+def find_parts(folder: Path, *, video: bool, records: bool) -> list[Part]:
+    """Returns the complete parts in a folder, up to the first gap."""
+    parts: list[Part] = []
+    while True:
+        stem = _stem(folder, len(parts))
+        note = read_record(stem.with_suffix(".json"))
+        if note is None:
+            return parts
+        part = Part(stem, note["following"], note["at_ns"], note["frames"], note["broken"])
+        if (video and not part.video.exists()) or (records and not part.records.exists()):
+            return parts
+        parts.append(part)
+
+
+class PartRecorder:
+    """The sink of `edgeseg process`: video and records in parts, and `others`, whose files are complete one by one.
+
+    Frames before the first missing one are passed over: they were segmented only to remind the fusion of what came
+    before. Whatever ends the run, the open part is completed and counts.
+    """
+
+    lossless = True
+
+    def __init__(
+        self,
+        folder: Path,
+        done: Sequence[Part],
+        *,
+        video: bool,
+        clock: Clock | None,
+        others: Sequence[Sink] = (),
+        count: Callable[[int], None],
+    ) -> None:
+        """`clock` is the records', None for none; `count` is called after each frame with how many are done."""
+        self.name = str(folder)
+        self.parts = list(done)
+        self.following = done[-1].following if done else 0
+        self._folder = folder
+        self._video, self._clock = video, clock
+        self._others = others
+        self._count = count
+        self._broken: list[str] = []
+        self._open: Part | None = None
+        self._of_part = contextlib.ExitStack()
+        self._of_all = contextlib.ExitStack()
+        self._sinks: list[Sink] = []
+
+    @property
+    def broken(self) -> list[str]:
+        """What was said of each picture that could not be read, in this run and in earlier ones."""
+        return list(dict.fromkeys([*chain.from_iterable(part.broken for part in self.parts), *self._broken]))
+
+    def leave_out(self, error: EdgesegError) -> None:
+        """Notes what was said of a picture that could not be read; from the thread that reads."""
+        self._broken.append(str(error))
+
+    def __enter__(self) -> PartRecorder:
+        for sink in self._others:
+            self._of_all.enter_context(sink)
+        return self
+
+    def write(self, result: Result) -> None:
+        frame = result.segmentation.frame
+        if frame.index < self.following:
+            return
+        part = self._open
+        if part is None or part.frames == PART_FRAMES:
+            self._close_part()
+            part = self._open_part(frame)
+        for sink in (*self._sinks, *self._others):
+            sink.write(result)
+        part.frames += 1
+        part.following = self.following = frame.index + 1
+        self._count(self.following)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._of_all:
+            if kind is None:
+                self._close_part()
+            else:
+                # A part that could not be written to is not complete.
+                self._of_part.close()
+
+    def _open_part(self, frame: Frame) -> Part:
+        part = Part(_stem(self._folder, len(self.parts)), frame.index, frame.captured_ns)
+        self._sinks = []
+        if self._video:
+            self._sinks.append(self._of_part.enter_context(VideoSink(part.video)))
+        if self._clock is not None:
+            self._sinks.append(self._of_part.enter_context(JsonlSink(part.records, clock=self._clock)))
+        self._open = part
+        return part
+
+    def _close_part(self) -> None:
+        part, self._open = self._open, None
+        self._of_part.close()
+        if part is None:
+            return
+        # Taken before it is written, for the reader goes on meanwhile; what it adds belongs to the next part.
+        part.broken = self._broken[:]
+        try:
+            note = {"following": part.following, "at_ns": part.at_ns, "frames": part.frames, "broken": part.broken}
+            write_record(part.note, note)
+        except OSError as error:
+            raise SinkUnavailableError(f"{part.note}: writing stopped: {say_why(error)}") from error
+        self.parts.append(part)
+
+
+def join_videos(parts: Sequence[Part], target: Path, stopped: Callable[[], bool]) -> bool:
+    """Makes one video of the parts'; returns False when it was stopped. Raises OSError."""
+    if len(parts) == 1:
+        parts[0].video.replace(target)
+        return True
+    return join_mp4([(part.video, part.at_ns - parts[0].at_ns) for part in parts], target, stopped)
+
+
+def join_records(parts: Sequence[Part], target: Path) -> None:
+    """Makes one file of the parts' records. Raises OSError."""
+    growing = target.with_name(target.name + ".part")
+    with growing.open("wb") as file:
+        for part in parts:
+            file.write(part.records.read_bytes())
+    growing.replace(target)
+
+
+def _stem(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:05d}"

@@ -1,0 +1,159 @@
+"""What is to be done: which inputs there are, what their outputs are called, and which are finished already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeseg.errors import InputNotFoundError
+from edgeseg.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from edgeseg.sources.pictures import list_pictures
+
+Kind = Literal["video", "picture", "pictures"]
+
+#: Holds the record of every finished input; hidden, for it is ours and not a result.
+RECORDS = ".edgeseg"
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input and what its outputs are called: NAME.overlay.mp4, NAME.jsonl, NAME.masks/."""
+
+    path: Path
+    kind: Kind
+    name: str
+
+    @property
+    def pictures(self) -> list[Path]:
+        """The picture files of it, in order; none for a video."""
+        return {"video": [], "picture": [self.path], "pictures": list_pictures(self.path)}[self.kind]
+
+    def overlay(self, out: Path) -> Path:
+        """The overlay: a video, a picture or a folder of pictures, as the input is."""
+        return out / (
+            self.name + {"video": ".overlay.mp4", "picture": ".overlay.jpg", "pictures": ".overlay"}[self.kind]
+        )
+
+    def masks(self, out: Path) -> Path:
+        """A folder of masks, one file for a single picture."""
+        return out / (self.name + (".mask.png" if self.kind == "picture" else ".masks"))
+
+    def records(self, out: Path) -> Path:
+        return out / (self.name + ".jsonl")
+
+    def partial(self, out: Path) -> Path:
+        """The folder that holds what there is of an unfinished input."""
+        return out / (self.name + ".partial")
+
+
+def plan_items(inputs: Sequence[Path], out: Path) -> tuple[list[Item], list[InputNotFoundError]]:
+    """Returns the inputs in order, each with a name of its own in `out`, and an error for each that is not there.
+
+    A folder stands for its videos and, as one input, for its pictures. An input keeps the name it had in an earlier run
+    into `out`; two inputs with one stem are told apart by a number, so that none overwrites another's outputs.
+    """
+    owners = _read_owners(out)
+    names = {owner: name for name, owner in owners.items()}
+    items: list[Item] = []
+    errors: list[InputNotFoundError] = []
+    seen: set[str] = set()
+    for given in inputs:
+        try:
+            found = _find(given)
+        except InputNotFoundError as error:
+            errors.append(error)
+            continue
+        for path, kind in found:
+            owner = str(path.resolve())
+            if owner in seen:
+                continue
+            seen.add(owner)
+            name = names.get(owner) or _free_name(path.stem if kind != "pictures" else path.resolve().name, owners)
+            owners[name] = owner
+            items.append(Item(path, kind, name))
+    return items, errors
+
+
+def identify(item: Item, model_sha256: str, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what decides the outputs of an input; while it is the same, finished work stays finished."""
+    if item.kind == "pictures":
+        listing = [(path.name, *_stamp(path)) for path in list_pictures(item.path)]
+        stamp: Any = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+    else:
+        stamp = list(_stamp(item.path))
+    return {
+        "version": RECORD_VERSION,
+        "input": str(item.path.resolve()),
+        "stamp": stamp,
+        "model_sha256": model_sha256,
+        "choices": dict(choices),
+    }
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Returns what was noted, None where nothing was or what is there is damaged (then the work is done again)."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Notes `record` so that a reader meets all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def record_path(item: Item, out: Path) -> Path:
+    return out / RECORDS / (item.name + ".json")
+
+
+def _find(given: Path) -> list[tuple[Path, Kind]]:
+    if given.is_dir():
+        try:
+            files = sorted(path for path in given.iterdir() if path.is_file())
+        except OSError as error:
+            raise InputNotFoundError(f"{given}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        found: list[tuple[Path, Kind]] = [(path, "video") for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+        if any(path.suffix.lower() in PICTURE_SUFFIXES for path in files):
+            found.append((given, "pictures"))
+        if not found:
+            raise InputNotFoundError(f"{given}: holds no pictures and no videos; give files, or a folder of them")
+        return found
+    if not given.exists():
+        raise InputNotFoundError(f"{given}: no such file or folder; check the path")
+    return [(given, "picture" if given.suffix.lower() in PICTURE_SUFFIXES else "video")]
+
+
+def _read_owners(out: Path) -> dict[str, str]:
+    """Returns which input each name in `out` belongs to, finished or not."""
+    owners: dict[str, str] = {}
+    for path in [*out.glob(f"{RECORDS}/*.json"), *out.glob("*.partial/job.json")]:
+        record = read_record(path)
+        if record is not None:
+            owners[path.parent.name.removesuffix(".partial") if path.name == "job.json" else path.stem] = record[
+                "input"
+            ]
+    return owners
+
+
+def _free_name(stem: str, owners: Mapping[str, str]) -> str:
+    if stem not in owners:
+        return stem
+    number = 2
+    while f"{stem}-{number}" in owners:
+        number += 1
+    return f"{stem}-{number}"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
