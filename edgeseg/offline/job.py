@@ -21,7 +21,7 @@ from edgeseg.frame import Frame, Segmentation
 from edgeseg.fusion import TemporalFusion
 from edgeseg.offline.inputs import PictureList, RestOfVideo
 from edgeseg.offline.parts import PartRecorder, find_parts, join_records, join_videos
-from edgeseg.offline.plan import Item, identify, plan_items, read_record, record_path, write_record
+from edgeseg.offline.plan import JOB, Item, identify, plan_items, read_record, write_record
 from edgeseg.offline.progress import Progress, format_seconds, show_progress
 from edgeseg.overlay import DEFAULT_OPACITY, draw_overlay
 from edgeseg.pipeline import Pipeline
@@ -113,7 +113,7 @@ class OfflineJob:
     def _do(self, item: Item, model_sha256: str, segmenter: Segmenter, report: Report) -> None:
         try:
             identity = identify(item, model_sha256, asdict(self._choices))
-            done = read_record(record_path(item, self._out))
+            done = read_record(item.record(self._out))
             if (
                 done is not None
                 and done["identity"] == identity
@@ -134,11 +134,12 @@ class OfflineJob:
         """Processes one input; returns what was said of the pieces of it that could not be read."""
         began_s = time.monotonic()
         partial = item.partial(self._out)
-        if read_record(partial / "job.json") != identity:
+        job = read_record(partial / JOB)
+        if job is None or job["identity"] != identity:
             # Of another model, other choices or an input that has changed since.
             shutil.rmtree(partial, ignore_errors=True)
             with _outputs_of(self._out):
-                write_record(partial / "job.json", identity)
+                write_record(partial / JOB, {"identity": identity})
         recorder = self._recorder(item, partial)
         before = recorder.following
         try:
@@ -225,7 +226,7 @@ class OfflineJob:
             elif not join_videos(recorder.parts, outputs[-1], lambda: self._stopped):
                 return False
         done = {"identity": identity, "outputs": [str(path) for path in outputs], "broken": recorder.broken}
-        write_record(record_path(item, self._out), done)
+        write_record(item.record(self._out), done)
         shutil.rmtree(partial)
         return True
 

@@ -17,6 +17,9 @@ Kind = Literal["video", "picture", "pictures"]
 
 #: Holds the record of every finished input; hidden, for it is ours and not a result.
 RECORDS = ".edgeseg"
+#: Ends the name of the folder of an unfinished input; JOB in it says whose it is.
+PARTIAL = ".partial"
+JOB = "job.json"
 RECORD_VERSION = 1
 
 
@@ -48,7 +51,11 @@ class Item:
 
     def partial(self, out: Path) -> Path:
         """The folder that holds what there is of an unfinished input."""
-        return out / (self.name + ".partial")
+        return out / (self.name + PARTIAL)
+
+    def record(self, out: Path) -> Path:
+        """What is noted of a finished input."""
+        return out / RECORDS / (self.name + ".json")
 
 
 def plan_items(inputs: Sequence[Path], out: Path) -> tuple[list[Item], list[InputNotFoundError]]:
@@ -87,7 +94,6 @@ def identify(item: Item, model_sha256: str, choices: Mapping[str, Any]) -> dict[
     else:
         stamp = list(_stamp(item.path))
     return {
-        "version": RECORD_VERSION,
         "input": str(item.path.resolve()),
         "stamp": stamp,
         "model_sha256": model_sha256,
@@ -96,24 +102,21 @@ def identify(item: Item, model_sha256: str, choices: Mapping[str, Any]) -> dict[
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Returns what was noted, None where nothing was or what is there is damaged (then the work is done again)."""
+    """Returns what was noted, None where nothing was, or nothing that this version wrote: the work is done again."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) else None
+    return record if isinstance(record, dict) and record.get("version") == RECORD_VERSION else None
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """Notes `record` so that a reader meets all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps({"version": RECORD_VERSION, **record}, ensure_ascii=False, indent=1)
+    part.write_text(text + "\n", encoding="utf-8")
     part.replace(path)
-
-
-def record_path(item: Item, out: Path) -> Path:
-    return out / RECORDS / (item.name + ".json")
 
 
 def _find(given: Path) -> list[tuple[Path, Kind]]:
@@ -136,12 +139,12 @@ def _find(given: Path) -> list[tuple[Path, Kind]]:
 def _read_owners(out: Path) -> dict[str, str]:
     """Returns which input each name in `out` belongs to, finished or not."""
     owners: dict[str, str] = {}
-    for path in [*out.glob(f"{RECORDS}/*.json"), *out.glob("*.partial/job.json")]:
-        record = read_record(path)
-        if record is not None:
-            owners[path.parent.name.removesuffix(".partial") if path.name == "job.json" else path.stem] = record[
-                "input"
-            ]
+    for path in out.glob(f"{RECORDS}/*.json"):
+        if record := read_record(path):
+            owners[path.stem] = record["identity"]["input"]
+    for path in out.glob(f"*{PARTIAL}/{JOB}"):
+        if record := read_record(path):
+            owners[path.parent.name.removesuffix(PARTIAL)] = record["identity"]["input"]
     return owners
 
 
