@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,24 +47,25 @@ def judge_ops(ops: Sequence[GraphOp]) -> list[Finding]:
     return findings
 
 
-def judge_loss(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> list[Finding]:
+def judge_loss(before: Mapping[str, float], after: Mapping[str, float]) -> list[Finding]:
     """Judges what each class loses from float32 (`before`) to INT8 (`after`); IoU as ratios.
 
-    A class that occurs in neither the masks nor the predictions has None; it cannot be judged, and says so. A
+    A class that occurs in neither the masks nor the predictions has nan; it cannot be judged, and says so. A
     validation set in which nothing can be judged does not pass.
     """
     limit = f"at most {MAX_LOSS_POINTS:.1f} point"
     findings = []
     for name, float_iou in before.items():
-        int8_iou = after[name]
-        if float_iou is None:
+        if math.isnan(float_iou):
             # Seen by the INT8 model alone: every such pixel is wrong, and already costs the class it was taken from.
             findings.append(Finding(f"class {name}", "not in the validation set: not judged", limit, True))
             continue
-        loss = 100 * (float_iou - (int8_iou or 0.0))
-        measured = f"{float_iou:.4f} -> {int8_iou or 0.0:.4f}: {-loss:+.2f} points"
+        # nan after a figure: the float model saw the class where it is not, and the INT8 model rightly does not.
+        int8_iou = float_iou if math.isnan(after[name]) else after[name]
+        loss = 100 * (float_iou - int8_iou)
+        measured = f"{float_iou:.4f} -> {int8_iou:.4f}: {-loss:+.2f} points"
         findings.append(Finding(f"class {name}", measured, limit, loss <= MAX_LOSS_POINTS))
-    if all(value is None for value in before.values()):
+    if all(math.isnan(value) for value in before.values()):
         findings.append(Finding("validation set", "no labelled pixel", "at least one class", False))
     return findings
 

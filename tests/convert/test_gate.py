@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from rich.console import Console
 
@@ -30,22 +32,22 @@ def test_custom_and_undelegated_ops_fail_and_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "passed"), [(0.9, True), (0.8901, True), (0.8899, False), (0.95, True), (None, False)]
+    ("after", "passed"), [(0.9, True), (0.8901, True), (0.8899, False), (0.95, True), (math.nan, True)]
 )
-def test_a_class_may_lose_one_point(after: float | None, passed: bool) -> None:
+def test_a_class_may_lose_one_point(after: float, passed: bool) -> None:
     (finding,) = judge_loss({"road": 0.9}, {"road": after})
     assert finding.passed is passed
 
 
 def test_absent_class_is_said_not_to_be_judged() -> None:
-    road, person = judge_loss({"road": 0.9, "person": None}, {"road": 0.9, "person": None})
+    road, person = judge_loss({"road": 0.9, "person": math.nan}, {"road": 0.9, "person": math.nan})
     assert road.passed
     assert "not judged" in person.measured
     assert person.passed
 
 
 def test_nothing_to_judge_does_not_pass() -> None:
-    findings = judge_loss({"road": None}, {"road": None})
+    findings = judge_loss({"road": math.nan}, {"road": math.nan})
     assert not findings[-1].passed
 
 

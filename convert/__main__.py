@@ -1,0 +1,73 @@
+"""python -m convert: a trained network in, a checked .tflite that carries its card out."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from convert.calibrate import SAMPLE_COUNT
+from convert.conversion import Request, convert
+from edgeseg.errors import EdgesegError
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`480x352` (width first) to (352, 480)."""
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write WIDTHxHEIGHT, such as 480x352")
+    return int(match[2]), int(match[1])
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m convert",
+        description="Converts a trained network to .tflite, float32 and INT8; writes them only if INT8 is as good.",
+    )
+    add = parser.add_argument
+    add("source", type=Path, metavar="RUN_OR_KERAS", help="a run folder, or a .keras file beside its card.json")
+    add("--out", type=Path, required=True, metavar="DIR", help="where the two .tflite files go")
+    add("--size", type=parse_size, metavar="WxH", help="the input size (default: that of training)")
+    add(
+        "--calibration",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help=f"folders of driving pictures; {SAMPLE_COUNT} are taken (default: the run's training sets)",
+    )
+    add("--validation", type=Path, metavar="DIR", help="images/ and labels/ (default: the run's validation set)")
+    add("--mapping", metavar="NAME_OR_FILE", help="what the label values of --validation mean, such as camvid")
+    add("--report", type=Path, metavar="PAGE.html", help="write what was measured, also when the gate fails")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns the exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        request = Request(
+            source=options.source,
+            out=options.out,
+            input_hw=options.size,
+            calibration=options.calibration or (),
+            validation=options.validation,
+            mapping=options.mapping,
+            report=options.report,
+        )
+        for path in convert(request, Console(stderr=True)):
+            print(path)
+    except EdgesegError as error:
+        print(f"convert: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("convert: stopped; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

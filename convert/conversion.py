@@ -1,0 +1,126 @@
+"""The whole conversion in order: read, calibrate, quantise, run both models on labelled pictures, judge, write."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from convert.calibrate import choose_images, iterate_samples
+from convert.card import Quantization, describe, name_file, write_model
+from convert.gate import enforce, judge_loss, judge_ops, tabulate
+from convert.graph import read_ops
+from convert.handover import HandOver, LabelledSet, read_hand_over
+from convert.report import write_report
+from convert.verify import compare
+from edgeseg.errors import SinkUnavailableError, UsageError
+from edgeseg.labels import LabelMapping, find_pairs
+from edgeseg.model_card import Metrics, read_card
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to convert and how to judge it; what is not given is taken from the run.
+
+    source: a run folder or a .keras. input_hw: the model's input size. calibration: folders of pictures. validation: a
+    folder with images/ and labels/; mapping: what its label values mean. report: a page to write.
+    """
+
+    source: Path
+    out: Path
+    input_hw: tuple[int, int] | None = None
+    calibration: Sequence[Path] = ()
+    validation: Path | None = None
+    mapping: str | None = None
+    report: Path | None = None
+
+
+def convert(request: Request, console: Console) -> tuple[Path, Path]:
+    """Converts; returns the paths of the float32 and the INT8 model. Shows its steps and the verdict on `console`.
+
+    Raises GateFailedError when INT8 is not as good as float; `request.out` then holds nothing new.
+    """
+    hand_over = read_hand_over(request.source)
+    trained = hand_over.card
+    input_hw = request.input_hw or trained.input_hw
+    images = choose_images(_choose_calibration(request, hand_over))
+    labelled = _choose_validation(request, hand_over)
+    mapping = LabelMapping.load(labelled.mapping)
+    pairs = find_pairs(labelled.root / "images", labelled.root / "labels", mapping)
+    dataset = f"{mapping.name} {labelled.root.resolve().name}"
+
+    # Imported late: TensorFlow takes seconds, and a wrong path should be told at once.
+    from convert.quantize import convert_float, convert_int8, load_network, resize_network
+
+    console.print(f"{hand_over.network}: converting for {input_hw[1]}x{input_hw[0]}")
+    network = resize_network(load_network(hand_over.network), input_hw)
+    float_bytes = convert_float(network)
+    console.print(f"calibrating on {len(images)} pictures")
+    int8_bytes = convert_int8(network, lambda: iterate_samples(images, input_hw, trained.input.fit))
+    ops = read_ops(int8_bytes)
+    findings = judge_ops(ops)
+    if not all(op.builtin for op in ops):
+        console.print(tabulate(findings))
+        enforce(findings, trained.name)
+
+    with _open_folder(request.out) as folder:
+
+        def write(flatbuffer: bytes, quantization: Quantization, metrics: dict[str, Metrics]) -> Path:
+            card = describe(
+                trained,
+                input_hw=input_hw,
+                output_hw=network.output_shape[1:3],
+                quantization=quantization,
+                metrics=metrics,
+            )
+            path = folder / name_file(card)
+            write_model(path, flatbuffer, card)
+            return path
+
+        # Both files need a card before the device's Segmenter takes them, and figures before they leave this folder.
+        float_path, int8_path = write(float_bytes, "float32", {}), write(int8_bytes, "int8", {})
+        comparison = compare(float_path, int8_path, pairs, mapping, dataset, console)
+        before, after = comparison.before, comparison.after
+        write(float_bytes, "float32", {dataset: before.metrics()})
+        write(int8_bytes, "int8", {dataset: after.metrics(), f"{dataset}, float32": before.metrics()})
+        findings += judge_loss(before.iou, after.iou)
+        console.print(tabulate(findings))
+        if request.report is not None:
+            sizes = float_path.stat().st_size, int8_path.stat().st_size
+            write_report(request.report, read_card(int8_path), ops, findings, comparison, sizes)
+        enforce(findings, int8_path.name)
+        return float_path.replace(request.out / float_path.name), int8_path.replace(request.out / int8_path.name)
+
+
+def _choose_calibration(request: Request, hand_over: HandOver) -> Sequence[Path]:
+    chosen = request.calibration or [labelled.root for labelled in hand_over.trained_on]
+    if not chosen:
+        raise UsageError(
+            f"{request.source}: no recipe beside it names pictures to calibrate on; give --calibration DIR"
+        )
+    return chosen
+
+
+def _choose_validation(request: Request, hand_over: HandOver) -> LabelledSet:
+    if request.validation is not None:
+        if request.mapping is None:
+            raise UsageError(f"{request.validation}: say what its label values mean with --mapping")
+        return LabelledSet(request.validation, request.mapping)
+    if hand_over.validation is None:
+        raise UsageError(f"{request.source}: no recipe beside it names a validation set; give --validation DIR")
+    return hand_over.validation
+
+
+@contextmanager
+def _open_folder(out: Path) -> Iterator[Path]:
+    """A folder inside `out` for files that have not passed yet; gone afterwards with all that was not moved away."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".converting-", dir=out) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise SinkUnavailableError(f"{out}: models cannot be written there: {error.strerror or error}") from error

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rich.console import Console
+
+from convert.conversion import Request, convert
+from convert.gate import GateFailedError
+from convert.quantize import keras
+from edgeseg.errors import InputNotFoundError, SinkUnavailableError, UsageError
+from edgeseg.evaluate import evaluate
+from edgeseg.labels import LabelMapping
+from edgeseg.model_card import read_card
+from edgeseg.segmenter import Segmenter
+from tests.convert.conftest import build_color_network, write_run
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(width=160, record=True, file=io.StringIO())
+
+
+def test_writes_both_models_with_true_cards(color_run: Path, tmp_path: Path, console: Console) -> None:
+    float_path, int8_path = convert(Request(color_run, tmp_path / "models"), console)
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [
+        "edgeseg-test-96x64-float32.tflite",
+        "edgeseg-test-96x64-int8.tflite",
+    ]
+    assert int8_path == tmp_path / "models" / "edgeseg-test-96x64-int8.tflite"
+    card = read_card(int8_path)
+    assert (card.quantization, card.input_hw, card.output_stride) == ("int8", (64, 96), 4)
+    assert card.licence == "CC0-1.0"
+    assert [item.name for item in card.trained_on] == ["drawn"]
+    assert card.training_sha256 is not None
+    assert read_card(float_path).quantization == "float32"
+
+    mapping = LabelMapping.load("edgeseg")
+    for path, key in ((int8_path, "edgeseg val"), (float_path, "edgeseg val, float32")):
+        with Segmenter(path) as segmenter:
+            measured = evaluate(color_run / "val", mapping, segmenter).metrics()
+        assert card.metrics[key] == measured
+    # Blocks of 4x4 do not fall on the drawn edges, so not all of it can be right.
+    assert card.metrics["edgeseg val"].mean_iou > 0.8
+
+
+def test_another_size_and_another_set_can_be_asked_for(color_run: Path, tmp_path: Path, console: Console) -> None:
+    request = Request(
+        color_run,
+        tmp_path,
+        input_hw=(96, 160),
+        calibration=[color_run / "val"],
+        validation=color_run / "train",
+        mapping="edgeseg",
+    )
+    _, int8_path = convert(request, console)
+    assert int8_path.name == "edgeseg-test-160x96-int8.tflite"
+    card = read_card(int8_path)
+    assert card.input_hw == (96, 160)
+    assert set(card.metrics) == {"edgeseg train", "edgeseg train, float32"}
+
+
+def test_misleading_calibration_fails_the_gate_and_leaves_nothing(
+    color_run: Path, tmp_path: Path, console: Console
+) -> None:
+    """Calibrated on night, the scores of a sunny day do not fit into the ranges."""
+    (tmp_path / "night").mkdir()
+    cv2.imwrite(str(tmp_path / "night" / "a.png"), np.full((64, 96, 3), 120, np.uint8))
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "edgeseg-test-96x64-int8.tflite").write_bytes(b"the one before")
+    request = Request(color_run, models, calibration=[tmp_path / "night"], report=tmp_path / "report.html")
+    with pytest.raises(GateFailedError, match=r"edgeseg-test-96x64-int8\.tflite: not written"):
+        convert(request, console)
+    assert [path.read_bytes() for path in models.iterdir()] == [b"the one before"]
+    assert "FAIL" in console.export_text()
+    assert "fails the gate" in (tmp_path / "report.html").read_text()
+
+
+def test_op_off_xnnpack_fails_the_gate(tmp_path: Path, console: Console) -> None:
+    colors = build_color_network()
+    spoilt = keras.Model(colors.input, keras.layers.Activation("hard_swish")(colors.output), name="spoilt")
+    run = write_run(tmp_path / "run", spoilt)
+    with pytest.raises(GateFailedError) as caught:
+        convert(Request(run, tmp_path / "models"), console)
+    assert "HARD_SWISH" in str(caught.value)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_what_the_run_does_not_say_must_be_given(color_run: Path, tmp_path: Path, console: Console) -> None:
+    lone = tmp_path / "lone.keras"
+    lone.write_bytes((color_run / "best.keras").read_bytes())
+    (tmp_path / "card.json").write_bytes((color_run / "card.json").read_bytes())
+    with pytest.raises(UsageError, match="--calibration"):
+        convert(Request(lone, tmp_path), console)
+    with pytest.raises(UsageError, match="--validation"):
+        convert(Request(lone, tmp_path, calibration=[color_run / "train"]), console)
+    with pytest.raises(UsageError, match="--mapping"):
+        convert(Request(lone, tmp_path, calibration=[color_run / "train"], validation=color_run / "val"), console)
+    with pytest.raises(InputNotFoundError, match="nowhere"):
+        convert(Request(color_run, tmp_path, calibration=[tmp_path / "nowhere"]), console)
+
+
+def test_folder_that_cannot_be_written_is_named(color_run: Path, tmp_path: Path, console: Console) -> None:
+    (tmp_path / "models").write_text("a file where the folder should be")
+    with pytest.raises(SinkUnavailableError, match=r"models: models cannot be written there"):
+        convert(Request(color_run, tmp_path / "models"), console)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from convert.handover import LabelledSet, read_hand_over
+from edgeseg.errors import ConfigError, DataError, InputNotFoundError, ModelError
+from edgeseg.model_card import CardClass, ModelCard
+
+CARD = ModelCard(name="edgeseg-test", input_hw=(64, 96))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "best.keras").write_bytes(b"weights")
+    (tmp_path / "card.json").write_text(CARD.model_dump_json())
+    return tmp_path
+
+
+def test_run_folder_and_its_keras_file_are_the_same(run: Path) -> None:
+    assert read_hand_over(run) == read_hand_over(run / "best.keras")
+    assert read_hand_over(run).network == run / "best.keras"
+
+
+def test_sum_of_the_training_is_made_only_where_training_gave_none(run: Path) -> None:
+    assert read_hand_over(run).card.training_sha256 == hashlib.sha256(b"weights").hexdigest()
+    (run / "card.json").write_text(CARD.model_copy(update={"training_sha256": "a" * 64}).model_dump_json())
+    assert read_hand_over(run).card.training_sha256 == "a" * 64
+
+
+def test_recipe_names_the_data(run: Path) -> None:
+    recipe = {
+        "name": "nano",
+        "datasets": [
+            {"name": "a", "root": "/data/a", "mapping": "camvid"},
+            {"name": "b", "root": "b", "mapping": "/data/b.yaml"},
+        ],
+        "validation": [
+            {"name": "part", "root": "/data/b", "mapping": "camvid", "split": {"part": "held_out"}},
+            {"name": "whole", "root": "/data/val", "mapping": "idd_lite"},
+        ],
+    }
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    hand_over = read_hand_over(run)
+    assert hand_over.trained_on == (LabelledSet(Path("/data/a"), "camvid"), LabelledSet(run / "b", "/data/b.yaml"))
+    assert hand_over.validation == LabelledSet(Path("/data/val"), "idd_lite")
+
+
+def test_without_a_recipe_no_data_is_named(run: Path) -> None:
+    assert read_hand_over(run).trained_on == ()
+    assert read_hand_over(run).validation is None
+
+
+@pytest.mark.parametrize("text", ["datasets: [", "just text", "datasets: [{name: a}]", "datasets: []", "\x00"])
+def test_foreign_recipe_is_refused(run: Path, text: str) -> None:
+    (run / "recipe.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"recipe\.yaml: not the recipe of a training run"):
+        read_hand_over(run)
+
+
+def test_missing_parts_are_named(run: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="nowhere: no such run folder"):
+        read_hand_over(run / "nowhere")
+    (run / "card.json").unlink()
+    with pytest.raises(InputNotFoundError, match=r"card\.json: no such card"):
+        read_hand_over(run)
+    (run / "best.keras").unlink()
+    with pytest.raises(InputNotFoundError, match=r"holds no best\.keras"):
+        read_hand_over(run)
+
+
+def test_foreign_cards_are_refused(run: Path) -> None:
+    (run / "card.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"card\.json: the model card is wrong at name"):
+        read_hand_over(run)
+    (run / "card.json").write_text(CARD.model_copy(update={"quantization": "int8"}).model_dump_json())
+    with pytest.raises(DataError, match="describes a int8 model"):
+        read_hand_over(run)
+    swapped = (CardClass(name="road", color="#000000"), CardClass(name="other", color="#ffffff"))
+    (run / "card.json").write_text(CARD.model_copy(update={"classes": swapped}).model_dump_json())
+    with pytest.raises(DataError, match="names the classes road, other; must be other, road, vehicle, person"):
+        read_hand_over(run)

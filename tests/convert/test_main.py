@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from convert.__main__ import main, parse_size
+from tests.convert.conftest import ROOT
+
+
+def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "convert", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
+
+
+def test_size_is_width_first() -> None:
+    assert parse_size("480x352") == (352, 480)
+    for text in ("480", "480x", "0x352", "480×352", "-480x352", "480x352x3"):
+        with pytest.raises(argparse.ArgumentTypeError, match="write WIDTHxHEIGHT"):
+            parse_size(text)
+
+
+def test_command_prints_the_files_and_nothing_of_the_converter(color_run: Path, tmp_path: Path) -> None:
+    result = _run(color_run, "--out", tmp_path, "--report", tmp_path / "report.html")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        str(tmp_path / "edgeseg-test-96x64-float32.tflite"),
+        str(tmp_path / "edgeseg-test-96x64-int8.tflite"),
+    ]
+    assert "conversion gate" in result.stderr
+    assert len(result.stderr.splitlines()) < 20, result.stderr
+    assert "passes the gate" in (tmp_path / "report.html").read_text()
+
+
+def test_failed_gate_exits_with_65_and_its_table(color_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "night").mkdir()
+    cv2.imwrite(str(tmp_path / "night" / "a.png"), np.full((64, 96, 3), 120, np.uint8))
+    result = _run(color_run, "--out", tmp_path / "models", "--calibration", tmp_path / "night")
+    assert result.returncode == 65
+    assert result.stdout == ""
+    assert "FAIL" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("convert: edgeseg-test-96x64-int8.tflite: not written")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere", "--out", "models"], 66, "convert: nowhere: no such run folder or .keras file"),
+        (["run", "--out", "models", "--size", "big"], 2, "'big' is no size"),
+        (["run"], 2, "--out"),
+        (["run", "--out", "models", "--no-gate"], 2, "--no-gate"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        exit_code = main(arguments)
+    except SystemExit as stop:  # argparse's own way out
+        exit_code = int(stop.code or 0)
+    assert exit_code == code
+    assert message in capsys.readouterr().err.splitlines()[-1]
