@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from edgeseg import CLASSES, Frame, SegmentClass, Segmentation, draw_overlay
+from edgeseg import CLASSES, Frame, Segmentation, SegmentClass, draw_overlay
 from edgeseg.errors import DataError, UsageError
 
 

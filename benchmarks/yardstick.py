@@ -1,0 +1,71 @@
+"""Compares a model with MobileNetV2 1.0 224 in full INT8, the yardstick everybody's phone and board is measured by.
+
+    python benchmarks/yardstick.py [--model MODEL.tflite] [--keep mobilenet_v2_1.0_224_int8.tflite] [--rounds 300]
+
+Weights do not matter to speed, so the yardstick is built with random ones; that needs TensorFlow. On a board without
+it, bring the kept file and run `edgeseg bench --against FILE`. The bar: the bundled nano takes at most 1.8 times as
+long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+BAR = 1.8
+
+
+def build(path: Path) -> None:
+    """Write MobileNetV2 1.0 224, int8 in and out, batch 1, builtin operations only."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNetV2((224, 224, 3), weights=None)
+    inputs = keras.Input(batch_shape=(1, 224, 224, 3))
+    model = keras.Model(inputs, network(inputs))
+
+    def pictures() -> Iterator[list[np.ndarray]]:
+        generator = np.random.default_rng(0)
+        for _ in range(4):
+            yield [generator.uniform(-1, 1, (1, 224, 224, 3)).astype(np.float32)]
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = pictures
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    path.write_bytes(converter.convert())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compare a model with MobileNetV2 1.0 224 INT8.")
+    parser.add_argument("--model", type=Path, help="the .tflite to judge; the bundled nano by default")
+    parser.add_argument("--keep", type=Path, help="keep the yardstick here, and use it when it is there already")
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--build-only", action="store_true", help="write --keep and measure nothing")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.keep or Path(folder) / "mobilenet_v2_1.0_224_int8.tflite"
+        if arguments.build_only:
+            build(path)
+            return 0
+        if not path.exists():
+            # In a process of its own: TensorFlow's threads and memory must not be around when time is taken.
+            subprocess.run([sys.executable, __file__, "--build-only", "--keep", str(path)], check=True)
+        from edgeseg import benchmark
+
+        found = benchmark.run(arguments.model, path, rounds=arguments.rounds).comparison
+    assert found is not None
+    print(f"{found.ratio:.2f} times MobileNetV2 1.0 224 INT8; the bar is {BAR}")
+    return 0 if found.ratio <= BAR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
