@@ -1,0 +1,56 @@
+"""open_source: which source a user gets for what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeseg.errors import UsageError
+from edgeseg.sources import is_camera, open_source
+from edgeseg.sources.camera import CameraMode, CameraSource
+from edgeseg.sources.pictures import PictureSource
+from edgeseg.sources.synthetic import SyntheticSource
+from edgeseg.sources.video import VideoFileSource
+
+
+def test_each_kind(tmp_path: Path) -> None:
+    assert isinstance(open_source("0", live=True, camera=CameraMode(fps=15)), CameraSource)
+    assert isinstance(open_source("/dev/video7", live=True), CameraSource)
+    assert isinstance(open_source("synthetic:64x64", live=True), SyntheticSource)
+    assert isinstance(open_source(str(tmp_path), live=True), PictureSource)
+    assert isinstance(open_source("a/b.PNG", live=True), PictureSource)
+    assert isinstance(open_source("a/b.mp4", live=True), VideoFileSource)
+    assert isinstance(open_source("a/b", live=False), VideoFileSource)
+
+
+def test_files_are_live_only_when_asked() -> None:
+    assert open_source("a.mp4", live=True).live
+    assert not open_source("a.mp4", live=False).live
+    assert not open_source("a.png", live=False).live
+
+
+def test_the_rate_of_pictures_is_passed_on() -> None:
+    assert open_source("a.png", live=True, pictures_fps=3).fps == 3
+
+
+@pytest.mark.parametrize("uri", ["0", "synthetic:"])
+def test_what_has_no_end_must_be_live(uri: str) -> None:
+    with pytest.raises(UsageError, match="has no end"):
+        open_source(uri, live=False)
+
+
+def test_an_unknown_kind_is_refused_and_its_password_kept() -> None:
+    with pytest.raises(UsageError, match=r"rtsp://\.\.\.: no such kind of source") as raised:
+        open_source("rtsp://admin:hunter2@cam/stream", live=True)
+    assert "hunter2" not in str(raised.value)
+    with pytest.raises(UsageError, match="''"):
+        open_source("", live=True)
+
+
+def test_a_file_in_dev_shm_is_no_camera(tmp_path: Path) -> None:
+    assert is_camera("12")
+    assert is_camera("/dev/v4l/by-id/usb-046d_HD")
+    assert is_camera("/dev/null")
+    assert not is_camera("/dev/shm/clip.mp4")
+    assert not is_camera("12.mp4")
