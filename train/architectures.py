@@ -1,10 +1,10 @@
 """The network: a fully convolutional encoder-decoder made of ops that INT8 XNNPACK runs fast.
 
-Encoder: inverted residuals (MobileNetV2, Sandler et al. 2018, arXiv:1801.04381) down to stride 32, or to stride 16 with
-dilation. Decoder: a context branch (global pooling) and one fusion step a stride down to 4, in the manner of SwiftNet
-(Orsic et al. 2019, arXiv:1903.08469): resize bilinearly, add the 1x1-projected encoder features, one depthwise separable
-3x3. The head gives one logit a class at stride 4; softmax and argmax stay outside the graph, because fusion, confidence
-and smooth upscaling need the scores.
+Encoder: inverted residuals (MobileNetV2, Sandler et al. 2018, arXiv:1801.04381) down to stride 32. Decoder: a context
+branch (global pooling) and one fusion step a stride down to 4, in the manner of SwiftNet (Orsic et al. 2019,
+arXiv:1903.08469): resize bilinearly, add the 1x1-projected encoder features, one depthwise separable 3x3. The head
+gives one logit a class at stride 4; softmax and argmax stay outside the graph, because fusion, confidence and smooth
+upscaling need the scores.
 
 Every layer is a plain Keras layer, so that the same code runs on the TensorFlow, JAX and torch backends. There is no
 hard-swish, PReLU or average pool: XNNPACK leaves those to slow kernels.
@@ -12,7 +12,7 @@ hard-swish, PReLU or average pool: XNNPACK leaves those to slow kernels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -25,21 +25,20 @@ BATCH_NORM_MOMENTUM = 0.97  # runs here are thousands of steps, not hundreds of 
 
 @dataclass(frozen=True)
 class Stage:
-    """`blocks` inverted residuals of `channels` outputs; the first has `stride`, all have `dilation`."""
+    """`blocks` inverted residuals of `channels` outputs; the first has `stride`."""
 
     channels: int
     blocks: int
     stride: int = 1
     expansion: int = 6
-    dilation: int = 1
 
 
 @dataclass(frozen=True)
 class Architecture:
     """Width and depth of a network.
 
-    `stages` follow the stem, which has stride 2. Strides 4, 8, 16 and, when present, 32 are tapped at the last block
-    before the next reduction. `decoder` is the channel count of the decoder at strides 4, 8 and 16 (and 32).
+    `stages` follow the stem, which has stride 2. Strides 4, 8, 16 and 32 are tapped at the last block before the next
+    reduction; `decoder` is the channel count of the decoder at each of them, `context` that of the global branch.
     """
 
     name: str
@@ -49,7 +48,6 @@ class Architecture:
     context: int
     decoder_blocks: int = 1
     dropout: float = 0.1
-    extra: dict[str, Any] = field(default_factory=dict)
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, name: str | None = None) -> Architecture:
         """The same network with `width` times the channels (rounded to 8) and `depth` times the blocks."""
@@ -80,7 +78,7 @@ def _mobilenet_v2_stages(channels: tuple[int, ...]) -> tuple[Stage, ...]:
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    # Widths of MobileNetV2 0.5 as published with DeepLabv3 (12 and not 16 channels at stride 4), so that its weights fit.
+    # Widths of MobileNetV2 0.5 as published with DeepLabv3 (12, not 16 channels at stride 4), so that its weights fit.
     "nano": Architecture(
         "nano", stem=16, stages=_mobilenet_v2_stages((8, 12, 16, 32, 48, 80, 160)), decoder=(32, 48, 64, 96), context=96
     ),
@@ -95,18 +93,14 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def _convolution(
-    x: Any, filters: int, name: str, *, kernel: int = 1, stride: int = 1, activation: bool = True
-) -> Any:
+def _convolution(x: Any, filters: int, name: str, *, kernel: int = 1, stride: int = 1, activation: bool = True) -> Any:
     x = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
     x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(x) if activation else x
 
 
-def _depthwise(x: Any, name: str, *, stride: int = 1, dilation: int = 1, kernel: int = 3) -> Any:
-    x = layers.DepthwiseConv2D(
-        kernel, strides=stride, padding="same", dilation_rate=dilation, use_bias=False, name=f"{name}_conv"
-    )(x)
+def _depthwise(x: Any, name: str, *, stride: int = 1) -> Any:
+    x = layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
     x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
@@ -114,7 +108,7 @@ def _depthwise(x: Any, name: str, *, stride: int = 1, dilation: int = 1, kernel:
 def _inverted_residual(x: Any, stage: Stage, stride: int, name: str) -> Any:
     width_in = x.shape[-1]
     y = _convolution(x, width_in * stage.expansion, f"{name}_expand") if stage.expansion != 1 else x
-    y = _depthwise(y, f"{name}_depthwise", stride=stride, dilation=stage.dilation)
+    y = _depthwise(y, f"{name}_depthwise", stride=stride)
     y = _convolution(y, stage.channels, f"{name}_project", activation=False)
     if stride == 1 and width_in == stage.channels:
         y = layers.Add(name=f"{name}_add")([x, y])

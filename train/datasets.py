@@ -19,7 +19,7 @@ from edgeseg.labels import LabelMapping, Pair, find_pairs, read_pair, scan_pairs
 from train.augment import random_look, random_view
 from train.config import DatasetEntry, GroupSplit, Recipe
 
-#: Labels are compared with the scores at this stride: half the picture's size keeps small people, at a quarter the cost.
+#: The stride at which labels meet scores: half the picture's size keeps small people, at a quarter of the cost.
 LABEL_STRIDE = 2
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -99,9 +99,7 @@ def inspect_dataset(entry: DatasetEntry) -> Inspection:
             problems.append(str(error))
     if not pairs:
         problems.append(f"{entry.root}: holds no pairs for '{entry.name}'")
-    return Inspection(
-        entry.name, len(pairs), counts[: len(CLASS_NAMES)], int(counts[IGNORE_INDEX]), tuple(problems)
-    )
+    return Inspection(entry.name, len(pairs), counts[: len(CLASS_NAMES)], int(counts[IGNORE_INDEX]), tuple(problems))
 
 
 def count_classes(datasets: list[Dataset], sample: int = 200) -> list[float]:
@@ -137,9 +135,7 @@ class Mixer:
         dataset = self.datasets[int(rng.choice(len(self.datasets), p=self._odds))]
         image, label = dataset.read(int(rng.integers(len(dataset.pairs))))
         config = self.recipe.augmentation
-        view, mask = random_view(
-            image, label, self.recipe.input_size, self.recipe.train_hw, config, rng, LABEL_STRIDE
-        )
+        view, mask = random_view(image, label, self.recipe.input_size, self.recipe.train_hw, config, rng, LABEL_STRIDE)
         return random_look(view, config, rng), mask
 
 

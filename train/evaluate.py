@@ -1,21 +1,27 @@
-"""How good a network is: IoU per class over labelled pictures, with optional test-time fusion of views."""
+"""How good a network is: IoU per class over labelled pictures, with optional test-time fusion of views.
+
+The comparison itself is the device's (`edgeseg.evaluate`); only what predicts differs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import DataError, InputNotFoundError, UsageError
+from edgeseg.evaluate import Predict, evaluate_pairs
 from edgeseg.fusion import fuse_views, log_softmax
 from edgeseg.iou import ConfusionMatrix
 from edgeseg.preprocess import Fit, normalise_float, to_input, upscale_logits
 from train.datasets import Dataset
+from train.run_folder import RunFolder
 
-Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+#: Sides of a view must divide by the encoder's deepest stride.
+VIEW_STRIDE = 32
 
 
 @dataclass(frozen=True)
@@ -25,63 +31,56 @@ class Views:
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
 
-    def sizes(self, input_hw: tuple[int, int], stride: int = 32) -> list[tuple[int, int]]:
-        """The input sizes of the views, rounded to what the network takes. Raises UsageError on a scale <= 0."""
-        if any(scale <= 0 for scale in self.scales):
-            raise UsageError(f"scales must be above 0, got {self.scales}")
-        return [
-            (
-                max(stride, round(input_hw[0] * scale / stride) * stride),
-                max(stride, round(input_hw[1] * scale / stride) * stride),
-            )
-            for scale in self.scales
-        ]
+    def __post_init__(self) -> None:
+        if not self.scales or any(not 0 < scale <= 4 for scale in self.scales):
+            raise UsageError(f"scales must be above 0 and at most 4, got {self.scales}")
+
+    def sizes(self, input_hw: tuple[int, int]) -> list[tuple[int, int]]:
+        """The input sizes of the views, rounded to what the network takes."""
+
+        def rounded(side: int, scale: float) -> int:
+            return max(VIEW_STRIDE, round(side * scale / VIEW_STRIDE) * VIEW_STRIDE)
+
+        return [(rounded(input_hw[0], scale), rounded(input_hw[1], scale)) for scale in self.scales]
 
 
-def predict_picture(
-    predict: Predict, image_bgr: NDArray[np.uint8], input_hw: tuple[int, int], views: Views
-) -> NDArray[np.float32]:
-    """Scores (H, W, C) at the picture's size; with several views P(x) = argmax_c sum_i w_i log P(c|x_i), equal w."""
-    height, width = image_bgr.shape[:2]
-    logits = []
-    for size in views.sizes(input_hw):
-        batch = normalise_float(to_input(image_bgr, size))[None]
-        fit = Fit.plan((height, width), size)
-        logits.append(upscale_logits(predict(batch)[0], fit))
-        if views.flip:
-            mirrored = predict(np.ascontiguousarray(batch[:, :, ::-1]))[0]
-            logits.append(upscale_logits(np.ascontiguousarray(mirrored[:, ::-1]), fit))
-    if len(logits) == 1:
-        return logits[0]
-    return fuse_views([log_softmax(view) for view in logits])
+def make_predictor(model: keras.Model, input_hw: tuple[int, int], views: Views | None = None) -> Predict:
+    """A function from a picture (H, W, 3) uint8 BGR to scores (H, W, C) at the picture's size.
+
+    With several views they are fused with equal weights: P(x) = argmax_c sum_i w_i log P(c | x_i).
+    """
+    chosen = views or Views()
+
+    def predict(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen = []
+        for size in chosen.sizes(input_hw):
+            fit = Fit.plan((image_bgr.shape[0], image_bgr.shape[1]), size)
+            batch = normalise_float(to_input(image_bgr, size))[None]
+            seen.append(upscale_logits(_scores(model, batch), fit))
+            if chosen.flip:
+                mirrored = _scores(model, np.ascontiguousarray(batch[:, :, ::-1]))
+                seen.append(upscale_logits(np.ascontiguousarray(mirrored[:, ::-1]), fit))
+        return seen[0] if len(seen) == 1 else fuse_views([log_softmax(view) for view in seen])
+
+    return predict
+
+
+def _scores(model: keras.Model, batch: NDArray[np.float32]) -> Any:
+    return model.predict_on_batch(batch)[0]
 
 
 def evaluate_dataset(
-    model: keras.Model,
-    dataset: Dataset,
-    input_hw: tuple[int, int],
-    views: Views | None = None,
-    batch_size: int = 4,
+    model: keras.Model, dataset: Dataset, input_hw: tuple[int, int], views: Views | None = None
 ) -> ConfusionMatrix:
     """The confusion matrix over a data set at the labels' own resolution."""
-    matrix = ConfusionMatrix()
-    if views is not None and (views.flip or views.scales != (1.0,)):
-        for index in range(len(dataset.pairs)):
-            image, label = dataset.read(index)
-            scores = predict_picture(model.predict_on_batch, image, input_hw, views)
-            matrix.update(scores.argmax(-1), label)
-        return matrix
-    for images, labels in _chunks(dataset, batch_size):
-        batch = np.stack([normalise_float(to_input(image, input_hw)) for image in images])
-        for logits, label in zip(model.predict_on_batch(batch), labels, strict=True):
-            scores = upscale_logits(logits, Fit.plan((label.shape[0], label.shape[1]), input_hw))
-            matrix.update(scores.argmax(-1), label)
-    return matrix
+    return evaluate_pairs(dataset.pairs, dataset.mapping, make_predictor(model, input_hw, views))
 
 
-def _chunks(
-    dataset: Dataset, size: int
-) -> Iterator[tuple[Sequence[NDArray[np.uint8]], Sequence[NDArray[np.uint8]]]]:
-    for start in range(0, len(dataset.pairs), size):
-        pairs = [dataset.read(index) for index in range(start, min(start + size, len(dataset.pairs)))]
-        yield [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+def load_best(run: RunFolder) -> keras.Model:
+    """The best network of a run. Raises InputNotFoundError before the first epoch has ended, DataError when damaged."""
+    if not run.best_file.is_file():
+        raise InputNotFoundError(f"{run.best_file}: not there yet; it is written after the first epoch")
+    try:
+        return keras.saving.load_model(run.best_file, compile=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{run.best_file}: cannot be loaded: {error}") from error

@@ -29,9 +29,7 @@ def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.fl
     kernels = [key for key in archive.files if key.split("|")[0].endswith("_w")]
     biases = {key.split("_")[0]: key for key in archive.files if key.split("|")[0].endswith("_b")}
     convolutions = [
-        layer
-        for layer in model.layers
-        if layer.name.startswith(("stem", "block")) and layer.name.endswith("_conv")
+        layer for layer in model.layers if layer.name.startswith(("stem", "block")) and layer.name.endswith("_conv")
     ]
     pairs = []
     for layer, key in zip(convolutions, kernels, strict=False):

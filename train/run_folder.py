@@ -1,7 +1,7 @@
 """The folder of one training run: what it was made from, how it went, and what came out.
 
-    recipe.yaml  run.json  metrics.csv  tensorboard/  checkpoint.npz
-    best.keras  card.json  curves.png  confusion.png  predictions.png
+recipe.yaml  run.json  metrics.csv  tensorboard/  checkpoint.npz
+best.keras  card.json  curves.png  confusion.png  predictions.png
 """
 
 from __future__ import annotations

@@ -1,0 +1,41 @@
+"""A small recipe over drawn streets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.scenes import write_streets
+
+
+@pytest.fixture(scope="session")
+def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve drawn streets of three drives, in streets/images and streets/labels."""
+    return write_streets(tmp_path_factory.mktemp("data") / "streets", 12)
+
+
+@pytest.fixture
+def recipe_fields(streets: Path) -> dict[str, Any]:
+    """The fields of a recipe that trains in seconds; change some and write it with `write_recipe`."""
+    entry = {"name": "streets", "root": str(streets), "mapping": "edgeseg", "licence": "drawn by the test"}
+    return {
+        "name": "tiny",
+        "architecture": "nano",
+        "input_size": "128x96",
+        "crop_size": "96x64",
+        "epochs": 2,
+        "steps_per_epoch": 3,
+        "batch_size": 2,
+        "workers": 1,
+        "datasets": [entry],
+        "validation": [entry],
+        "licence": "drawn by the test",
+    }
+
+
+def write_recipe(path: Path, fields: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(fields), "utf-8")
+    return path

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.classes import IGNORE_INDEX
+from tests.scenes import COLORS, draw_street
+from train import augment
+from train.config import Augmentation
+
+PLAIN = Augmentation()
+
+
+def street(seed: int = 0) -> tuple[augment.Image, augment.Image]:
+    return draw_street(np.random.default_rng(seed), (180, 240))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_view_moves_picture_and_label_together(seed: int) -> None:
+    image, label = street(seed)
+    view, mask = augment.random_view(image, label, (96, 128), (96, 128), PLAIN, np.random.default_rng(seed))
+    assert view.shape == (96, 128, 3)
+    assert mask.shape == (48, 64)
+    # Each pixel's nearest class colour must be its label, but for the blurred edges between two classes.
+    small = cv2.resize(view, (64, 48), interpolation=cv2.INTER_AREA).astype(np.float32)
+    nearest = np.linalg.norm(small[:, :, None, ::-1] - COLORS, axis=-1).argmin(-1)
+    inside = (mask != IGNORE_INDEX) & (cv2.erode(mask, np.ones((3, 3))) == cv2.dilate(mask, np.ones((3, 3))))
+    assert inside.sum() > 300
+    assert (nearest == mask)[inside].mean() > 0.97
+
+
+def test_outside_of_the_picture_is_ignored_and_grey() -> None:
+    image, label = street()
+    zoomed_out = Augmentation(scale=(0.5, 0.5), aspect=1.0)
+    view, mask = augment.random_view(image, label, (96, 128), (96, 128), zoomed_out, np.random.default_rng(1))
+    outside = mask == IGNORE_INDEX
+    assert outside.mean() == pytest.approx(0.75, abs=0.05)
+    assert (view[::2, ::2][cv2.erode(outside.astype(np.uint8), np.ones((5, 5))) > 0] == 128).all()
+
+
+def test_focus_brings_the_class_into_view() -> None:
+    image, label = street()
+    focused = Augmentation(scale=(2.0, 2.0), focus={"person": 1.0})
+    for seed in range(20):
+        _, mask = augment.random_view(image, label, (96, 128), (48, 64), focused, np.random.default_rng(seed), 1)
+        assert (mask == 3).any()
+
+
+def test_the_same_generator_gives_the_same_sample() -> None:
+    image, label = street()
+    everything = Augmentation(**dict.fromkeys(
+        ("color_p", "blur_p", "noise_p", "low_light_p", "haze_p", "rain_p", "jpeg_p"), 1.0
+    ))  # fmt: skip
+
+    def sample() -> augment.Image:
+        rng = np.random.default_rng((1, 2, 3))
+        view, _ = augment.random_view(image, label, (96, 128), (64, 96), everything, rng)
+        return augment.random_look(view, everything, rng)
+
+    assert np.array_equal(sample(), sample())
+
+
+def test_without_chances_nothing_changes() -> None:
+    rgb = street()[0]
+    none = Augmentation(**dict.fromkeys(
+        ("color_p", "blur_p", "noise_p", "low_light_p", "haze_p", "rain_p", "jpeg_p"), 0.0
+    ))  # fmt: skip
+    assert np.array_equal(augment.random_look(rgb, none, np.random.default_rng(0)), rgb)
+
+
+def test_each_effect_does_what_its_name_says() -> None:
+    rgb = street()[0]
+    rng = np.random.default_rng(0)
+
+    def sharpness(picture: augment.Image) -> float:
+        return float(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
+
+    assert augment.darken(rgb, 1.0, rng).mean() < 0.5 * rgb.mean()
+    assert sharpness(augment.blur(rgb, 1.0, rng)) < 0.5 * sharpness(rgb)
+    assert sharpness(augment.add_noise(rgb, 16.0, rng)) > 1.5 * sharpness(rgb)
+    hazy = augment.add_haze(rgb, 0.7, rng)
+    assert hazy[:40].std() < 0.6 * rgb[:40].std()  # far away: little contrast is left
+    assert abs(float(hazy[-10:].mean()) - float(rgb[-10:].mean())) < 25  # at the bumper: hardly any haze
+    assert not np.array_equal(augment.add_rain(rgb, 1.0, rng), rgb)
+    assert not np.array_equal(augment.recompress(rgb, 30), rgb)
+    assert not np.array_equal(augment.vary_color(rgb, rng), rgb)

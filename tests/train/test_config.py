@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeseg.errors import ConfigError, InputNotFoundError
+from tests.train.conftest import write_recipe
+from train.config import SHIPPED_RECIPES, load_recipe
+
+
+def test_sizes_are_read_width_first_and_kept_height_first(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    recipe = load_recipe(write_recipe(tmp_path / "a.yaml", recipe_fields))
+    assert recipe.input_size == (96, 128)
+    assert recipe.train_hw == (64, 96)
+
+
+def test_data_paths_start_at_the_recipe_or_where_told(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    recipe_fields["datasets"] = [{"name": "a", "root": "here", "mapping": "camvid"}]
+    path = write_recipe(tmp_path / "a.yaml", recipe_fields)
+    assert load_recipe(path).datasets[0].root == tmp_path / "here"
+    assert load_recipe(path, Path("/elsewhere")).datasets[0].root == Path("/elsewhere/here")
+
+
+def test_a_mapping_file_is_found_beside_the_recipe(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    recipe_fields["datasets"][0] = {**recipe_fields["datasets"][0], "mapping": "own.yaml"}
+    assert load_recipe(write_recipe(tmp_path / "a.yaml", recipe_fields)).datasets[0].mapping == str(
+        tmp_path / "own.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"colour": 1}, "colour"),
+        ({"input_size": "480"}, "input_size"),
+        ({"datasets": []}, "datasets"),
+        ({"augmentation": {"flip_p": 1.5}}, "augmentation.flip_p"),
+        (
+            {"datasets": [{"name": "a", "root": ".", "mapping": "camvid", "split": {"group": "x", "every": 5}}]},
+            "datasets.0.split",
+        ),
+    ],
+)
+def test_a_wrong_key_is_named(
+    tmp_path: Path, recipe_fields: dict[str, Any], change: dict[str, Any], named: str
+) -> None:
+    path = write_recipe(tmp_path / "wrong.yaml", {**recipe_fields, **change})
+    with pytest.raises(ConfigError, match=rf"wrong\.yaml: .*{named}"):
+        load_recipe(path)
+
+
+def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("name: a\nepochs: [1\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"broken\.yaml, line \d"):
+        load_recipe(path)
+
+
+def test_an_unknown_recipe_lists_the_shipped_ones() -> None:
+    with pytest.raises(InputNotFoundError, match="nano"):
+        load_recipe("no-such-recipe")
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED_RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid(path: Path) -> None:
+    recipe = load_recipe(path.stem)
+    assert recipe.name == path.stem

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from edgeseg.errors import UsageError
+from edgeseg.fusion import fuse_views, log_softmax
+from edgeseg.preprocess import Fit, normalise_float, to_input, upscale_logits
+from tests.scenes import COLORS, draw_street
+from train.config import DatasetEntry
+from train.datasets import Dataset
+from train.evaluate import Views, evaluate_dataset, make_predictor
+
+
+def nearest_color_network() -> keras.Model:
+    """Scores minus the squared distance to each class's drawn colour, so that its answers are known to be right."""
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.AveragePooling2D(4)(inputs)
+    layer = keras.layers.Conv2D(4, 1)
+    network = keras.Model(inputs, layer(x))
+    rgb = (COLORS[:, ::-1] - 128) / 128
+    # -|x - c|^2 = 2 c x - |c|^2 up to a constant a pixel.
+    layer.set_weights([(40 * rgb.T)[None, None].astype(np.float32), (-20 * (rgb**2).sum(-1)).astype(np.float32)])
+    return network
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    return nearest_color_network()
+
+
+def test_a_network_that_knows_the_colours_scores_high(network: keras.Model, streets: Path) -> None:
+    dataset = Dataset.open(DatasetEntry(name="a", root=streets, mapping="edgeseg"))
+    matrix = evaluate_dataset(network, dataset, (96, 128))
+    assert matrix.counts.sum() == 12 * 96 * 128
+    assert matrix.iou()["road"] > 0.85
+    assert matrix.mean_iou_foreground() > 0.6
+
+
+def test_fused_views_follow_the_formula(network: keras.Model) -> None:
+    image, _ = draw_street(np.random.default_rng(4))
+    fused = make_predictor(network, (96, 128), Views((1.0, 0.5), flip=True))(image)
+    views = []
+    for size in ((96, 128), (64, 64)):  # half of 96x128, rounded to the stride 32
+        batch = normalise_float(to_input(image, size))[None]
+        for flip in (False, True):
+            scores = network.predict_on_batch(batch[:, :, ::-1] if flip else batch)[0]
+            scores = np.ascontiguousarray(scores[:, ::-1] if flip else scores)
+            views.append(log_softmax(upscale_logits(scores, Fit.plan((96, 128), size))))
+    assert np.allclose(fused, fuse_views(views), atol=1e-4)
+
+
+def test_views_are_rounded_to_what_the_network_takes() -> None:
+    assert Views((0.75, 1.0, 1.25)).sizes((352, 480)) == [(256, 352), (352, 480), (448, 608)]
+    with pytest.raises(UsageError, match="scales"):
+        Views((0.0,))

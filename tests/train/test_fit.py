@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import yaml
+
+from edgeseg.errors import DataError, UsageError
+from edgeseg.model_card import ModelCard
+from tests.train.conftest import write_recipe
+from train.config import load_recipe
+from train.fit import fit_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start_training(recipe: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    # Deterministic kernels: two runs can then be compared number by number.
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_ENABLE_ONEDNN_OPTS": "0", "TF_DETERMINISTIC_OPS": "1"}
+    command = [sys.executable, "-m", "train", "fit", str(recipe), "--out", str(out), *more]
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output = process.communicate(timeout=240)[0]
+    assert process.returncode == 0, output
+    return output
+
+
+def read_rows(folder: Path) -> list[dict[str, float]]:
+    with (folder / "metrics.csv").open(newline="") as stream:
+        return [{key: float(value) for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
+
+
+@pytest.mark.slow
+def test_a_run_killed_by_sigkill_continues_exactly(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    recipe = write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "epochs": 3})
+    finish(start_training(recipe, tmp_path / "whole"))
+
+    broken = start_training(recipe, tmp_path / "broken")
+    deadline = time.monotonic() + 200
+    while len(read_rows(tmp_path / "broken") if (tmp_path / "broken/metrics.csv").exists() else []) < 1:
+        assert broken.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    broken.send_signal(signal.SIGKILL)
+    broken.communicate()
+    assert len(read_rows(tmp_path / "broken")) < 3
+    finish(start_training(recipe, tmp_path / "broken", "--resume"))
+
+    assert read_rows(tmp_path / "broken") == read_rows(tmp_path / "whole")
+    weights = [
+        keras.saving.load_model(tmp_path / name / "best.keras", compile=False).get_weights()
+        for name in ("whole", "broken")
+    ]
+    assert all(np.array_equal(one, other) for one, other in zip(*weights, strict=True))
+
+
+@pytest.mark.slow
+def test_a_run_folder_holds_everything_and_the_network_learns(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    fields = {**recipe_fields, "epochs": 4, "steps_per_epoch": 12, "batch_size": 4, "depth": 0.4}
+    fields["optimizer"] = {"lr": 0.01, "ema": 0.8}
+    fields["augmentation"] = {"scale": [0.9, 1.2], "color_p": 0.0}
+    run = tmp_path / "run"
+    matrices = fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), run)
+
+    rows = read_rows(run)
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+    assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
+    # best.keras is the best epoch, and what the report measured is what the log said of it.
+    assert matrices["streets"].mean_iou_foreground() == pytest.approx(max(row["val_mean"] for row in rows), abs=1e-3)
+    assert matrices["streets"].iou()["road"] > 0.5
+
+    card = ModelCard.model_validate_json((run / "card.json").read_text())
+    assert card.input_hw == (96, 128)
+    assert card.trained_on[0].images == 12
+    assert card.licence == "drawn by the test"
+    assert len(card.training_sha256 or "") == 64
+    assert yaml.safe_load((run / "recipe.yaml").read_text())["optimizer"]["lr"] == 0.01
+    assert json.loads((run / "run.json").read_text())["git_revision"]
+    for name in ("curves.png", "confusion.png", "predictions.png"):
+        picture = cv2.imread(str(run / name))
+        assert picture is not None
+        assert picture.std() > 10
+    assert list((run / "tensorboard").glob("events.*"))
+
+    with pytest.raises(UsageError, match="already holds a run"):
+        fit_recipe(load_recipe(tmp_path / "recipe.yaml"), run)
+    (run / "checkpoint.npz").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"checkpoint\.npz"):
+        fit_recipe(load_recipe(tmp_path / "recipe.yaml"), run, resume=True)
+
+
+@pytest.mark.slow
+def test_early_stopping_ends_a_run_that_learns_nothing(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    fields = {**recipe_fields, "epochs": 9, "steps_per_epoch": 1, "early_stop_epochs": 2, "depth": 0.4}
+    # So small a rate changes no weight: no epoch after the first can be better.
+    fields["optimizer"] = {"lr": 1e-30, "weight_decay": 0.0, "warmup_epochs": 0, "ema": 0}
+    run = tmp_path / "run"
+    fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), run)
+    assert len(read_rows(run)) < 9

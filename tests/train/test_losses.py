@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from train.losses import SegmentationLoss, balance_classes
+
+
+def logits_of(labels: np.ndarray, strength: float = 20.0) -> np.ndarray:
+    return (np.eye(4, dtype=np.float32)[np.where(labels == 255, 0, labels)] * strength).astype(np.float32)
+
+
+def test_a_perfect_answer_costs_nothing_and_a_wrong_one_much() -> None:
+    labels = np.random.default_rng(0).integers(0, 4, (2, 8, 12)).astype(np.uint8)
+    loss = SegmentationLoss([1, 1, 1, 1])
+    assert float(loss(labels, logits_of(labels))) < 0.02
+    assert float(loss(labels, logits_of((labels + 1) % 4))) > 10
+
+
+def test_cross_entropy_without_dice_is_the_plain_formula() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 4, (2, 6, 6)).astype(np.uint8)
+    logits = rng.normal(size=(2, 6, 6, 4)).astype(np.float32)
+    weights = np.array([0.5, 1.0, 2.0, 4.0])
+    shifted = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    picked = np.take_along_axis(shifted, labels[..., None].astype(int), -1)[..., 0]
+    expected = (-picked * weights[labels]).sum() / (labels.size + 1)
+    assert float(SegmentationLoss(weights.tolist(), dice=0.0)(labels, logits)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_ignored_pixels_do_not_count() -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 4, (1, 8, 8)).astype(np.uint8)
+    labels[:, 4:] = 255
+    logits = rng.normal(size=(1, 8, 8, 4)).astype(np.float32)
+    changed = logits.copy()
+    changed[:, 4:] = rng.normal(size=(1, 4, 8, 4)) * 10
+    loss = SegmentationLoss([1, 1, 1, 1])
+    assert float(loss(labels, logits)) == pytest.approx(float(loss(labels, changed)), rel=1e-5)
+
+
+def test_a_batch_of_ignored_pixels_costs_nothing() -> None:
+    labels = np.full((1, 8, 8), 255, np.uint8)
+    logits = np.random.default_rng(3).normal(size=(1, 4, 4, 4)).astype(np.float32)
+    assert float(SegmentationLoss([1, 1, 1, 1])(labels, logits)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_balance_gives_rare_classes_more_and_keeps_the_mean_at_one() -> None:
+    shares = [0.6, 0.3, 0.09, 0.01]
+    weights = balance_classes(shares, 0.5)
+    assert weights == sorted(weights)
+    assert np.dot(weights, shares) == pytest.approx(1.0)
+    assert balance_classes(shares, 0.0) == pytest.approx([1.0] * 4)
+    assert balance_classes([0.5, 0.5, 0.0, 0.0], 0.5)[2:] == [1.0, 1.0]

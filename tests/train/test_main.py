@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeseg.classes import CLASS_NAMES
+from tests.scenes import write_streets
+from tests.train.conftest import write_recipe
+from train.__main__ import main
+from train.architectures import ARCHITECTURES, build_network
+from train.config import load_recipe
+from train.run_folder import RunFolder
+
+
+def test_check_shows_shares_of_sound_data(
+    tmp_path: Path, recipe_fields: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(write_recipe(tmp_path / "recipe.yaml", recipe_fields))]) == 0
+    assert "12" in capsys.readouterr().out
+
+
+def test_check_names_every_broken_pair_at_once(
+    tmp_path: Path, recipe_fields: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_streets(tmp_path / "streets", 4)
+    (root / "labels" / "drive0_000.png").unlink()
+    (root / "images" / "drive1_001.jpg").write_bytes(b"")
+    recipe_fields["datasets"] = [{"name": "broken", "root": str(root), "mapping": "edgeseg"}]
+    assert main(["check", str(write_recipe(tmp_path / "recipe.yaml", recipe_fields))]) == 65
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 3
+    assert "drive0_000.jpg: has no mask" in lines[0]
+    assert "drive1_001.jpg: the picture file is empty" in lines[1]
+    assert lines[2].startswith("train: error: ")
+    assert "2 problems" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["fit"], 2, "RECIPE"),
+        (["fit", "nano", "--out", "x", "--colour"], 2, "--colour"),
+        (["check", "no-such-recipe"], 66, "no-such-recipe"),
+        (["evaluate", "no-such-run"], 66, "no-such-run"),
+        (["evaluate", "no-such-run", "--scales", "a,b"], 2, "--scales"),
+    ],
+)
+def test_mistakes_get_one_line_and_their_code(
+    arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("train: error: ")
+    assert says in lines[0]
+
+
+@pytest.fixture
+def untrained_run(tmp_path: Path, recipe_fields: dict[str, Any]) -> Path:
+    run = RunFolder.create(tmp_path / "run", load_recipe(write_recipe(tmp_path / "recipe.yaml", recipe_fields)))
+    build_network(ARCHITECTURES["nano"].scaled(depth=0.4), (96, 128), len(CLASS_NAMES)).save(run.best_file)
+    return run.path
+
+
+def test_evaluate_prints_json_for_a_folder_and_for_views(
+    untrained_run: Path, streets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", str(untrained_run), "--dataset", str(streets), "--mapping", "edgeseg", "--json"]
+    assert main(command) == 0
+    answer = json.loads(capsys.readouterr().out)
+    (result,) = answer.values()
+    assert set(result["iou"]) == set(CLASS_NAMES)
+    assert sum(map(sum, result["confusion"])) == 12 * 96 * 128
+    assert main([*command, "--scales", "1,1.25", "--flip"]) == 0
+    (fused,) = json.loads(capsys.readouterr().out).values()
+    assert fused["confusion"] != result["confusion"]
+
+
+def test_evaluate_wants_a_mapping_for_a_foreign_folder(
+    untrained_run: Path, streets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(untrained_run), "--dataset", str(streets)]) == 2
+    assert "--mapping" in capsys.readouterr().err
