@@ -73,7 +73,7 @@ def test_the_opacity_goes_from_picture_to_colour() -> None:
             draw_overlay(image, road, wrong)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hnp.arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30)), elements=st.integers(0, 3)),
     st.integers(1, 120),

@@ -79,7 +79,7 @@ def test_a_letterbox_always_lies_inside_the_input_on_cells(
     assert fit.crop(scores).shape == (fit.height // stride, fit.width // stride, 4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(40, 400), st.integers(40, 400), st.sampled_from(["stretch", "letterbox"]))
 def test_a_mark_comes_back_to_where_it_was(height: int, width: int, mode: str) -> None:
     """Down to scores and up again: what is at a relative place in the picture is at that place in the result."""
