@@ -7,6 +7,9 @@ CLIP ?= examples/drive/highway.mp4
 pick = $(shell for python in $(PYTHON) $(2); do \
 	$$python -c 'import sys; sys.exit(not $(1))' 2>/dev/null && { echo $$python; break; }; done)
 
+# Compiling every module of TensorFlow ahead takes longer than the tests that use a few of them.
+PIP_INSTALL = pip install --quiet --disable-pip-version-check --no-compile
+
 .PHONY: demo test lint clean help
 .DELETE_ON_ERROR:
 
@@ -40,13 +43,13 @@ endef
 
 .venv/.installed: pyproject.toml
 	$(call make-venv,.venv,$(PYTHON))
-	.venv/bin/pip install --quiet --disable-pip-version-check --editable .
+	.venv/bin/$(PIP_INSTALL) --editable .
 	@touch $@
 
 .venv-test/.installed: pyproject.toml
 	$(if $(TEST_PYTHON),,$(error edgeseg: TensorFlow has wheels for Python 3.10 to 3.13 only; install one and set PYTHON=...))
 	$(call make-venv,.venv-test,$(TEST_PYTHON))
-	.venv-test/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	.venv-test/bin/$(PIP_INSTALL) --editable '.[test]'
 	@touch $@
 
 .venv-test/.installed lint test: TEST_PYTHON = $(call pick,(3, 10) <= sys.version_info < (3, 14),python3.13 python3.12 python3.11 python3.10)
@@ -57,7 +60,7 @@ endef
 .venv-tflite-runtime/.installed: pyproject.toml
 	@mkdir -p .venv-tflite-runtime
 	$(if $(FALLBACK_PYTHON),$(call make-venv,.venv-tflite-runtime,$(FALLBACK_PYTHON)),)
-	$(if $(FALLBACK_PYTHON),.venv-tflite-runtime/bin/pip install --quiet --disable-pip-version-check \
+	$(if $(FALLBACK_PYTHON),.venv-tflite-runtime/bin/$(PIP_INSTALL) \
 		'tflite-runtime==2.14.0' 'numpy<2' 'opencv-python-headless<4.12' pydantic pyyaml rich,)
 	@touch $@
 
