@@ -28,6 +28,11 @@ STATIC = {
     "/page.js": ("page.js", "text/javascript"),
 }
 
+PROTECTION = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+}
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -83,6 +88,7 @@ def describe_state(
         "timings_ms": {} if newest is None else dict(newest.segmentation.timings),
         "frames": {"in": summary.frames_in, "segmented": summary.segmented, "dropped": summary.dropped},
         "viewers": feed.viewers,
+        "pictures_encoded": feed.encoded_count,
         "classes": [
             {"name": item.name, "color": "#{:02x}{:02x}{:02x}".format(*item.color_rgb), "share": shares.get(item.name)}
             for item in classes
@@ -98,23 +104,38 @@ async def _stream(request: web.Request, feed: PictureFeed) -> web.StreamResponse
         }
     )
     transport = request.transport
-    if transport is not None:
-        connection: socket.socket = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        # A write returns only when the kernel has the whole picture: the next one taken is then the newest.
-        transport.set_write_buffer_limits(high=0)
-    await response.prepare(request)
-    await response.write(b"--" + BOUNDARY + b"\r\n")
-    async with aclosing(feed.pictures()) as pictures:
-        async for jpeg in pictures:
-            head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
-            # The closing boundary goes with its picture: browsers show a part when they meet the next boundary.
-            part = head + jpeg + b"\r\n--" + BOUNDARY + b"\r\n"
-            try:
-                await asyncio.wait_for(response.write(part), STALLED_VIEWER_S)
-            except (asyncio.TimeoutError, ConnectionError):
-                break
+    assert transport is not None, "a request that has just come has a connection"
+    connection: socket.socket = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    complete = False
+    try:
+        await response.prepare(request)
+        await response.write(b"--" + BOUNDARY + b"\r\n")
+        async with aclosing(feed.pictures()) as pictures:
+            async for jpeg in pictures:
+                head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
+                # The closing boundary goes with its picture: browsers show a part when they meet the next boundary.
+                part = head + jpeg + b"\r\n--" + BOUNDARY + b"\r\n"
+                await asyncio.wait_for(_send(response, transport, part), STALLED_VIEWER_S)
+        complete = True
+    except (asyncio.TimeoutError, ConnectionError):
+        # The viewer has gone, or might as well have.
+        pass
+    finally:
+        if not complete:
+            # An ordinary close would wait until the viewer has taken what was written.
+            transport.abort()
     return response
+
+
+async def _send(response: web.StreamResponse, transport: asyncio.Transport, part: bytes) -> None:
+    """Returns when the kernel has all of `part`: the picture that is taken next is then the newest.
+
+    aiohttp by itself waits only once 64 KiB have piled up, which may be several pictures.
+    """
+    await response.write(part)
+    while transport.get_write_buffer_size():
+        await asyncio.sleep(0.01)
 
 
 def _static(name: str, content_type: str) -> Handler:
@@ -132,8 +153,11 @@ def _static(name: str, content_type: str) -> Handler:
 @web.middleware
 async def _protect(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Tells the browser to load nothing from elsewhere and to guess no content types."""
-    response = await handler(request)
+    try:
+        response = await handler(request)
+    except web.HTTPException as refusal:
+        refusal.headers.update(PROTECTION)
+        raise
     if not response.prepared:
-        response.headers["Content-Security-Policy"] = "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'"
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.update(PROTECTION)
     return response
