@@ -147,24 +147,24 @@ class Summary:
     def text(self) -> str:
         """Returns the printed summary of a finished run, several lines."""
         lines = [
-            f"source    {self.source}",
-            f"frames    {self.frames_in} in, {self.segmented} segmented, {self.dropped} dropped",
-            f"rate      {self.fps:.1f} frames per second over {self.seconds:.1f} s"
+            f"source      {self.source}",
+            f"frames      {self.frames_in} in, {self.segmented} segmented, {self.dropped} dropped",
+            f"rate        {self.fps:.1f} frames per second over {self.seconds:.1f} s"
             if self.fps
-            else f"rate      too few frames to tell, in {self.seconds:.1f} s",
+            else f"rate        too few frames to tell, in {self.seconds:.1f} s",
         ]
         if self.age_ms:
             where = "when segmented" if self.age_at == "segmented" else f"when written to {self.age_at}"
             lines.append(
-                f"age       p50 {self.age_ms['p50']:.1f} ms, p95 {self.age_ms['p95']:.1f} ms, "
+                f"age         p50 {self.age_ms['p50']:.1f} ms, p95 {self.age_ms['p95']:.1f} ms, "
                 f"p99 {self.age_ms['p99']:.1f} ms, from capture {where}"
             )
         if self.shares:
-            lines.append("picture   " + ", ".join(f"{name} {share:.1%}" for name, share in self.shares.items()))
+            lines.append("picture     " + ", ".join(f"{name} {share:.1%}" for name, share in self.shares.items()))
         for name, stage in self.stage_ms.items():
-            lines.append(f"{name:<9} p50 {stage['p50']:.2f} ms, p99 {stage['p99']:.2f} ms")
+            lines.append(f"{name:<11} p50 {stage['p50']:.2f} ms, p99 {stage['p99']:.2f} ms")
         for name, sink in self.sinks.items():
-            lines.append(f"output    {name}: {sink['written']} written, {sink['dropped']} dropped")
+            lines.append(f"output      {name}: {sink['written']} written, {sink['dropped']} dropped")
         return "\n".join(lines)
 
 

@@ -1,0 +1,79 @@
+"""The `edgeseg` program: signals and stderr first, then the command line, then errors to exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import sys
+import threading
+import traceback
+
+from edgeseg.errors import EdgesegError
+from edgeseg.shutdown import Stopped, StopSignals
+
+#: OpenCV reads this when it is loaded: a stalled camera blocks for two seconds instead of ten.
+CAMERA_TIMEOUT = {"OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2"}
+
+
+def main() -> None:
+    """Runs the command line of this process and exits: 0 ended or stopped, else as errors.py says."""
+    signals = StopSignals()
+    code = 70
+    try:
+        signals.install()
+        _keep_stderr_for_ourselves()
+        code = _run(signals)
+        signals.ignore()
+    except Stopped:
+        code = signals.exit_code
+    _exit(code)
+
+
+def _run(signals: StopSignals) -> int:
+    os.environ.update({key: os.environ.get(key, value) for key, value in CAMERA_TIMEOUT.items()})
+    try:
+        from edgeseg.cli import run_command_line
+
+        return run_command_line(sys.argv[1:], signals)
+    except EdgesegError as error:
+        # One line, whatever a library put into its message.
+        sys.stderr.write(f"edgeseg: error: {' '.join(str(error).split())}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`edgeseg info | head -1`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001 - it is shown, and it decides the exit code
+        traceback.print_exc()
+        sys.stderr.write("edgeseg: this is a bug in edgeseg; please report it with the lines above\n")
+        return 70
+
+
+def _keep_stderr_for_ourselves() -> None:
+    """Sends what C libraries write to stderr nowhere; Python's own sys.stderr goes on as before.
+
+    LiteRT, libpng, OpenCV and libav each talk there on their own, in the middle of a line or a progress bar, and have
+    no common switch. What matters of it comes back as an error. `log: {level: debug}` shows it again.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        ours = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        sys.stderr = ours
+        faulthandler.enable(ours)
+
+
+def _exit(code: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        # A stage that hangs in a driver was left behind; tearing the libraries down under it could crash.
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

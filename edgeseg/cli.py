@@ -1,0 +1,306 @@
+"""The commands and their flags. The composition root: here the parts are chosen and put together, nowhere else.
+
+Whatever takes time to import is imported by the command that needs it, so that `--help` and a mistyped flag answer at
+once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+
+import typer
+
+from edgeseg.errors import UsageError
+from edgeseg.shutdown import StopSignals
+
+if TYPE_CHECKING:
+    from edgeseg.config import Config
+    from edgeseg.pipeline import Pipeline
+    from edgeseg.runtimes import RuntimeChoice
+
+# ClickException, the base of everything typer raises for a command line it cannot follow. Reached through its child:
+# newer versions of typer carry click inside themselves, and `import click` would find another class, or none.
+CommandLineErrors: tuple[type[Any], ...] = typer.BadParameter.__mro__[2:3]
+
+app = typer.Typer(
+    name="edgeseg",
+    help="Real-time road, vehicle and person segmentation of driving pictures.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", metavar="FILE", help="A .tflite with its card; default: the bundled one.")
+]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", metavar="N", min=1, max=64, help="Threads of the interpreter.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+RuntimeOption = Annotated[
+    str, typer.Option("--runtime", metavar="NAME", help="auto, ai-edge-litert, tflite-runtime or tensorflow.")
+]
+
+
+def run_command_line(arguments: Sequence[str], signals: StopSignals) -> int:
+    """Runs one command and returns its exit code. Raises EdgesegError for what the user can put right."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(list(arguments), prog_name="edgeseg", standalone_mode=False, obj=signals)
+    except CommandLineErrors as error:
+        context = getattr(error, "ctx", None)
+        see = f"{context.command_path if context else 'edgeseg'} --help"
+        raise UsageError(f"{error.format_message().rstrip('.')}; see {see}") from error
+    return code if isinstance(code, int) else 0
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from edgeseg import __version__
+
+        print(f"edgeseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def edgeseg(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        raise UsageError("no command; give run, process, eval, bench or info, or see edgeseg --help")
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Camera (0, /dev/video0), video file, picture, folder of pictures, or synthetic:1280x720@30.",
+        ),
+    ] = None,
+    save: Annotated[
+        list[str] | None,
+        typer.Option("--save", metavar="FILE", help="NAME.mp4, NAME.jsonl or masks:FOLDER; may be given again."),
+    ] = None,
+    http: Annotated[str | None, typer.Option("--http", metavar="HOST:PORT", help="Serve the live page there.")] = None,
+    allow_remote: Annotated[
+        bool | None,
+        typer.Option("--allow-remote", help="Let --http serve other machines too; there is no login yet."),
+    ] = None,
+    window: Annotated[bool | None, typer.Option("--window", help="Show the overlay in a window.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="An edgeseg.yaml; flags go before it.")
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option("--duration", metavar="TIME", help="Stop after 10s, 500ms, 2m or 1h.")
+    ] = None,
+    model: ModelOption = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", metavar="N", help="Threads of the interpreter; 1 by default.")
+    ] = None,
+    no_fusion: Annotated[bool | None, typer.Option("--no-fusion", help="Decide every picture by itself alone.")] = None,
+    loop: Annotated[bool | None, typer.Option("--loop", help="Begin a file anew at its end.")] = None,
+    camera_size: Annotated[
+        str | None, typer.Option("--camera-size", metavar="WxH", help="Ask the camera for this size.")
+    ] = None,
+    camera_fps: Annotated[
+        float | None, typer.Option("--camera-fps", metavar="N", help="Ask the camera for this rate.")
+    ] = None,
+) -> None:
+    """Segment a live source: a camera, or a file at its own pace. Ctrl-C ends it, its files are completed."""
+    from edgeseg.config_file import Flag, load_config
+
+    flags = [
+        Flag("SOURCE", ("source",), source),
+        Flag("--save", ("output", "save"), save or None),
+        Flag("--http", ("output", "http"), http),
+        Flag("--allow-remote", ("output", "allow_remote"), allow_remote),
+        Flag("--window", ("output", "window"), window),
+        Flag("--duration", ("duration",), duration),
+        Flag("--model", ("model", "path"), model),
+        Flag("--threads", ("model", "threads"), threads),
+        Flag("--no-fusion", ("fusion", "enabled"), None if no_fusion is None else not no_fusion),
+        Flag("--loop", ("loop",), loop),
+        Flag("--camera-size", ("camera", "size"), camera_size),
+        Flag("--camera-fps", ("camera", "fps"), camera_fps),
+    ]
+    loaded = load_config(config, flags)
+    _log_to_stderr(loaded.log.level)
+    pipeline = _build(loaded)
+    with context.obj.calling(pipeline.stop):
+        summary = pipeline.run(loaded.duration, log_every_s=loaded.log.interval)
+    print(summary.text())
+
+
+def _build(config: Config) -> Pipeline:
+    """Puts a run together; nothing is opened yet but the model."""
+    from edgeseg.fusion import TemporalFusion
+    from edgeseg.health import Health
+    from edgeseg.metrics import Metrics
+    from edgeseg.overlay import draw_overlay
+    from edgeseg.pipeline import Pipeline
+    from edgeseg.segmenter import Segmenter
+    from edgeseg.sinks import Sink, open_sink
+    from edgeseg.sources import SOURCE_HELP, open_source
+    from edgeseg.sources.camera import CameraMode
+
+    if config.source is None:
+        raise UsageError(f"no source; give {SOURCE_HELP}, or 'source:' in --config")
+    source = open_source(
+        config.source,
+        live=True,
+        loop=config.loop,
+        camera=CameraMode(config.camera.size, config.camera.fps, config.camera.format),
+        pictures_fps=config.pictures.fps,
+    )
+    _refuse_clashes(config.source, config.output.save)
+    sinks: list[Sink] = [open_sink(uri) for uri in config.output.save]
+    if config.output.window:
+        sinks.append(open_sink("window:"))
+    segmenter = Segmenter(config.model.path, config.model.threads, config.model.runtime)
+    metrics, health = Metrics(source=source.name, live=source.live), Health()
+    if config.output.http is not None:
+        from edgeseg.server.page import LivePage
+
+        sinks.append(
+            LivePage(
+                config.output.http,
+                metrics=metrics,
+                health=health,
+                classes=segmenter.card.segment_classes,
+                allow_remote=config.output.allow_remote,
+            )
+        )
+    look = config.overlay
+    return Pipeline(
+        source,
+        segmenter,
+        sinks,
+        draw=lambda it: draw_overlay(it.frame.image, it, opacity=look.opacity, legend=look.legend),
+        fusion=TemporalFusion(config.fusion.half_life * 1e3) if config.fusion.enabled else None,
+        metrics=metrics,
+        health=health,
+    )
+
+
+def _refuse_clashes(source: str, saves: Sequence[str]) -> None:
+    """Raises UsageError when two outputs are one file, or one of them is the source, which it would destroy."""
+    seen = {Path(source).resolve()}
+    for uri in saves:
+        place = Path(uri).resolve()
+        if place in seen:
+            what = "is the source itself" if place == Path(source).resolve() else "is given twice"
+            raise UsageError(f"--save {uri}: {what}; choose another name")
+        seen.add(place)
+
+
+@app.command()
+def process(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos, pictures, folders of either.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the outputs go.")],
+    model: ModelOption = None,
+    threads: ThreadsOption = 1,
+    no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlay video or picture.")] = False,
+    masks: Annotated[bool, typer.Option("--masks", help="Write the classes as PNG files too.")] = False,
+    no_records: Annotated[bool, typer.Option("--no-records", help="Write no JSONL.")] = False,
+    no_fusion: Annotated[bool, typer.Option("--no-fusion", help="Decide every picture by itself alone.")] = False,
+) -> None:
+    """Segment recorded files as fast as it goes, every frame. What was interrupted goes on with the same command."""
+    from edgeseg.offline import Choices, OfflineJob
+
+    _log_to_stderr("info")
+    choices = Choices(overlay=not no_overlay, masks=masks, records=not no_records, fusion=not no_fusion)
+    job = OfflineJob(files, out, model=model, threads=threads, choices=choices)
+    with context.obj.calling(job.stop):
+        report = job.run()
+    raise typer.Exit(report.exit_code)
+
+
+@app.command("eval")
+def evaluate(
+    context: typer.Context,
+    dataset: Annotated[Path, typer.Option("--dataset", metavar="DIR", help="Holds images/ and labels/, equal stems.")],
+    mapping: Annotated[
+        str, typer.Option("--mapping", metavar="FILE", help="Raw values to classes: a YAML file, or a shipped name.")
+    ],
+    model: ModelOption = None,
+    threads: ThreadsOption = 1,
+    runtime: RuntimeOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Measure the IoU of a model on labelled pictures, through the device's own path."""
+    from edgeseg.evaluate import run as run_evaluation
+
+    context.obj.unfinished_is_failure = True
+    run_evaluation(dataset, mapping, model, threads=threads, runtime=_runtime(runtime), as_json=json)
+
+
+@app.command()
+def bench(
+    context: typer.Context,
+    model: ModelOption = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="FILE", help="Compare with this .tflite, turn by turn.")
+    ] = None,
+    threads: ThreadsOption = 1,
+    rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=10, help="How often everything is timed.")] = 200,
+    runtime: RuntimeOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Time a model and the stages around it on this machine."""
+    from edgeseg.benchmark import run as run_benchmark
+
+    context.obj.unfinished_is_failure = True
+    run_benchmark(model, against, threads=threads, runtime=_runtime(runtime), rounds=rounds, as_json=json)
+
+
+@app.command()
+def info(
+    context: typer.Context,
+    model: Annotated[Path | None, typer.Argument(metavar="MODEL", help="A .tflite; default: the bundled one.")] = None,
+    runtime: RuntimeOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Tell what a model is: classes, input, licence, training data, measured IoU, and what runs it here."""
+    from edgeseg.info import run as run_info
+
+    context.obj.unfinished_is_failure = True
+    run_info(model, runtime=_runtime(runtime), as_json=json)
+
+
+def _runtime(name: str) -> RuntimeChoice:
+    from edgeseg.runtimes import RuntimeChoice
+
+    if name not in get_args(RuntimeChoice):
+        raise UsageError(f"--runtime {name}: unknown; give one of {', '.join(get_args(RuntimeChoice))}")
+    return cast("RuntimeChoice", name)
+
+
+class _Lines(logging.Formatter):
+    """`edgeseg: MESSAGE`, with the level before the message where it is not the usual one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        return f"edgeseg: {level}{super().format(record)}"
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    logger = logging.getLogger("edgeseg")
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+    if level == "debug":
+        # What the libraries say by themselves, see __main__.py.
+        os.dup2(sys.stderr.fileno(), 2)
