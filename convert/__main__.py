@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         for path in convert(request, Console(stderr=True)):
             print(path)
     except EdgesegError as error:
-        print(f"convert: {error}", file=sys.stderr)
+        print(f"convert: error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("convert: stopped; nothing was written", file=sys.stderr)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from convert.silence import silence
+
 _BUILTIN_NAMES = {
     code: name
     for name, code in vars(schema.BuiltinOperator).items()
@@ -65,7 +67,8 @@ def _find_delegated(flatbuffer: bytes) -> frozenset[int]:
     """Loads the model as the device does and finds the ops that the delegate took."""
     interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
     count = len(interpreter._get_ops_details())
-    interpreter.allocate_tensors()
+    with silence():
+        interpreter.allocate_tensors()
     details = interpreter._get_ops_details()
     return find_replaced_ops(details[:count], details[count:])
 

@@ -46,13 +46,13 @@ def test_failed_gate_exits_with_65_and_its_table(color_run: Path, tmp_path: Path
     assert result.stdout == ""
     assert "FAIL" in result.stderr
     assert "Traceback" not in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("convert: edgeseg-test-96x64-int8.tflite: not written")
+    assert result.stderr.splitlines()[-1].startswith("convert: error: edgeseg-test-96x64-int8.tflite: not written")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nowhere", "--out", "models"], 66, "convert: nowhere: no such run folder or .keras file"),
+        (["nowhere", "--out", "models"], 66, "convert: error: nowhere: no such run folder or .keras file"),
         (["run", "--out", "models", "--size", "big"], 2, "'big' is no size"),
         (["run"], 2, "--out"),
         (["run", "--out", "models", "--no-gate"], 2, "--no-gate"),
