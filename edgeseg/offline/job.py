@@ -191,7 +191,7 @@ class OfflineJob:
         first = recorder.following
 
         def opened(total: int | None) -> None:
-            self._progress.begin(item.path.name, first, total)
+            self._progress.begin(item.name, first, total)
 
         source: RestOfVideo | PictureList
         if item.kind == "video":
@@ -260,7 +260,7 @@ def _outputs_of(out: Path) -> Iterator[None]:
 
 def _fail(report: Report, progress: Progress, error: EdgesegError) -> None:
     report.errors.append(error)
-    progress.say(f"error: {error}")
+    progress.say(f"edgeseg: error: {error}")
 
 
 def _by_number(frame: Frame) -> str:

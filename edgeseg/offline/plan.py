@@ -34,7 +34,9 @@ class Item:
     @property
     def pictures(self) -> list[Path]:
         """The picture files of it, in order; none for a video."""
-        return {"video": [], "picture": [self.path], "pictures": list_pictures(self.path)}[self.kind]
+        if self.kind == "pictures":
+            return list_pictures(self.path)
+        return [self.path] if self.kind == "picture" else []
 
     def overlay(self, out: Path) -> Path:
         """The overlay: a video, a picture or a folder of pictures, as the input is."""
