@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import click
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
 from edgeseg.classes import CLASS_NAMES
+from edgeseg.cli import CommandLineErrors
 from edgeseg.errors import DataError, EdgesegError, UsageError
 from train.config import DatasetEntry, load_recipe
 from train.datasets import Dataset, describe_dataset, inspect_dataset
@@ -28,7 +28,7 @@ from train.run_folder import RunFolder
 if TYPE_CHECKING:
     from edgeseg.iou import ConfusionMatrix
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 console = Console()
 
 RecipeArgument = Annotated[str, typer.Argument(help="a recipe's name (nano, small) or its YAML file")]
@@ -172,13 +172,10 @@ def main(arguments: list[str] | None = None) -> int:
     except EdgesegError as error:
         print(f"train: error: {error}", file=sys.stderr)
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
-        return error.exit_code
-    except click.ClickException as error:
+    except CommandLineErrors as error:
         print(f"train: error: {error.format_message()}", file=sys.stderr)
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+        return UsageError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
         print("train: stopped; continue with --resume", file=sys.stderr)
         return 130
     return 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
+import os
 import re
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -147,7 +150,16 @@ def _start_worker(recipe: Recipe) -> None:
     import cv2
 
     cv2.setNumThreads(1)  # the processes are the parallelism
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _mixer = Mixer(recipe)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the training is killed: its queue would keep it waiting for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _work(epoch: int, step: int) -> Batch:

@@ -38,6 +38,10 @@ def finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
+def find_children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def read_rows(folder: Path) -> list[dict[str, float]]:
     with (folder / "metrics.csv").open(newline="") as stream:
         return [{key: float(value) for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
@@ -54,8 +58,11 @@ def test_a_run_killed_by_sigkill_continues_exactly(tmp_path: Path, recipe_fields
         assert broken.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    workers = find_children(broken.pid)
     broken.send_signal(signal.SIGKILL)
-    broken.communicate()
+    broken.communicate()  # returns once nobody holds its output any more: the workers have ended too
+    assert workers
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
     assert len(read_rows(tmp_path / "broken")) < 3
     finish(start_training(recipe, tmp_path / "broken", "--resume"))
 

@@ -41,7 +41,8 @@ def test_check_names_every_broken_pair_at_once(
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["fit"], 2, "RECIPE"),
+        ([], 2, "command"),
+        (["fit"], 2, "recipe"),
         (["fit", "nano", "--out", "x", "--colour"], 2, "--colour"),
         (["check", "no-such-recipe"], 66, "no-such-recipe"),
         (["evaluate", "no-such-run"], 66, "no-such-run"),
