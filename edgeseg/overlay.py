@@ -33,7 +33,7 @@ def draw_overlay(
     check_image(image)
     palette = _palette(segmentation.classes if classes is None else classes)
     out: NDArray[np.uint8] = np.empty(image.shape, np.uint8)
-    _tint(image, segmentation.class_ids, palette, opacity, out)
+    _tint(image, segmentation, palette, opacity, out)
     if legend:
         _draw_legend(out, segmentation.classes if classes is None else classes)
     return out
@@ -48,13 +48,14 @@ def _palette(classes: Sequence[SegmentClass]) -> NDArray[np.uint8]:
 
 def _tint(
     image: NDArray[np.uint8],
-    class_ids: NDArray[np.uint8],
+    segmentation: Segmentation,
     palette: NDArray[np.uint8],
     opacity: float,
     out: NDArray[np.uint8],
 ) -> None:
     """Blend into `out`. Every pass over the full picture costs, so the colours are put on the small map, rows that
     show nothing but `other` (the sky) are only copied, and each row of enlarged colours serves two rows of picture."""
+    class_ids = segmentation.class_ids
     rows = np.flatnonzero(class_ids.any(axis=1))
     if not rows.size:
         out[:] = image
@@ -68,11 +69,14 @@ def _tint(
     out[bottom:] = image[bottom:]
     ids = class_ids[first:last]
     size_wh = (width, (bottom - top + 1) // 2)
-    # `other` takes its neighbour's colour before the resize, or a dark rim would be blended into every edge; which
-    # pixels are `other` is decided on the enlarged, smooth background map.
+    # `other` takes its neighbour's colour before the resize, or a dark rim would be blended into every edge. Which
+    # pixels are `other` is decided after it, on how sure the model is of it: less so near an edge, so that the outline
+    # runs between the cells and not along them. Each cell's own centre keeps its class.
     coloured = np.where(ids == 0, cv2.dilate(ids, np.ones((3, 3), np.uint8)), ids)
     tint = cv2.resize(cv2.LUT(cv2.merge((coloured, coloured, coloured)), palette), size_wh)
-    background = cv2.resize(np.where(ids == 0, np.uint8(255), np.uint8(0)), size_wh)
+    sure = segmentation.confidence[first:last]
+    unsure = np.minimum(255 - sure, np.uint8(126))
+    background = cv2.resize(np.where(ids == 0, np.maximum(sure, np.uint8(129)), unsure), size_wh)
     cv2.threshold(background, 127, 255, cv2.THRESH_BINARY, dst=background)
     for parity in (0, 1):
         source, target = image[top + parity : bottom : 2], out[top + parity : bottom : 2]

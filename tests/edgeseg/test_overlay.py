@@ -49,6 +49,23 @@ def test_other_is_not_touched_and_edges_carry_no_dark_rim() -> None:
     assert [xs.min(), xs.max()] == pytest.approx([40 * 1280 / 120, 80 * 1280 / 120], abs=3)
 
 
+def test_the_outline_runs_where_the_model_is_in_two_minds() -> None:
+    """Two rows of cells, sure road below, and above it `other` with more or less confidence."""
+    image = np.full((200, 40, 3), 100, np.uint8)
+    ids = np.array([[0], [1]], np.uint8)
+
+    def first_row_of_road(confidence: int) -> int:
+        sure = np.array([[confidence], [255]], np.uint8)
+        drawn = draw_overlay(image, Segmentation(Frame.of(image), ids, sure))
+        return int(np.flatnonzero((drawn != 100).any(axis=(1, 2)))[0])
+
+    assert first_row_of_road(255) == pytest.approx(100, abs=2)
+    # However little it is sure, the cell's own half above its centre stays what the model says it is.
+    assert first_row_of_road(130) == pytest.approx(52, abs=3)
+    assert first_row_of_road(0) >= 50
+    assert first_row_of_road(130) < first_row_of_road(190) < first_row_of_road(255)
+
+
 def test_nothing_passed_in_is_changed_and_the_result_is_new() -> None:
     image = noise(90, 160)
     kept = image.copy()
