@@ -1,0 +1,80 @@
+"""The bundled model is what its card says, and on the bundled drive the road is where the road is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgeseg import Frame, Segmentation, Segmenter, TemporalFusion, read_card
+from edgeseg.classes import CLASS_NAMES
+from edgeseg.segmenter import BUNDLED_MODEL
+
+OTHER, ROAD, VEHICLE, PERSON = range(4)
+CHECKED = (0, 70, 140, 210)
+
+
+@pytest.fixture(scope="module")
+def seen(bundled_clip: Path) -> dict[int, Segmentation]:
+    """The checked frames of the drive, segmented as the device does it, fusion on."""
+    capture = cv2.VideoCapture(str(bundled_clip))
+    fusion = TemporalFusion()
+    found = {}
+    with Segmenter() as segmenter:
+        for index in range(max(CHECKED) + 1):
+            ok, image = capture.read()
+            assert ok
+            segmentation = segmenter.segment(Frame(image, index, index * 40_000_000, "drive"), fusion)
+            if index in CHECKED:
+                found[index] = segmentation
+    return found
+
+
+def share(segmentation: Segmentation, index: int, left: float, top: float, right: float, bottom: float) -> float:
+    """The share of a class in a window given in pixels of the 960x540 picture."""
+    ids: NDArray[np.uint8] = cv2.resize(segmentation.class_ids, (960, 540), interpolation=cv2.INTER_NEAREST)
+    return float((ids[int(top) : int(bottom), int(left) : int(right)] == index).mean())
+
+
+def test_the_card_says_where_the_weights_come_from_and_what_they_may_be_used_for() -> None:
+    card = read_card(BUNDLED_MODEL)
+    assert card.class_names == CLASS_NAMES
+    assert card.quantization == "int8"
+    assert card.input_hw == (352, 480)
+    assert "non-commercial" in card.licence
+    assert {item.name for item in card.trained_on} >= {"camvid"}
+    assert all(item.licence and item.images for item in card.trained_on)
+    assert card.training_sha256
+
+
+def test_the_card_holds_measured_figures_above_the_bar() -> None:
+    figures = read_card(BUNDLED_MODEL).metrics
+    int8, exact = figures["camvid val"], figures["camvid val, float32"]
+    foreground = [int8.iou[name] or 0.0 for name in ("road", "vehicle", "person")]
+    assert sum(foreground) / 3 >= 0.72
+    for name in CLASS_NAMES:
+        assert (exact.iou[name] or 0.0) - (int8.iou[name] or 0.0) <= 0.010
+
+
+def test_the_road_is_where_the_road_is(seen: dict[int, Segmentation]) -> None:
+    for index, segmentation in seen.items():
+        assert share(segmentation, ROAD, 240, 420, 720, 530) > 0.97, index
+        assert share(segmentation, ROAD, 400, 340, 560, 400) > 0.9, index
+
+
+def test_the_sky_is_no_road_and_holds_nothing(seen: dict[int, Segmentation]) -> None:
+    for index, segmentation in seen.items():
+        assert share(segmentation, OTHER, 100, 5, 600, 200) > 0.99, index
+        assert segmentation.shares["person"] < 0.005, index
+
+
+@pytest.mark.parametrize(
+    ("index", "window"), [(140, (70, 300, 180, 360)), (210, (110, 305, 170, 335)), (210, (200, 305, 265, 335))]
+)
+def test_the_cars_beside_are_vehicles(
+    seen: dict[int, Segmentation], index: int, window: tuple[float, float, float, float]
+) -> None:
+    assert share(seen[index], VEHICLE, *window) > 0.6
