@@ -40,11 +40,14 @@ def _run(signals: StopSignals) -> int:
         # One line, whatever a library put into its message.
         sys.stderr.write(f"edgeseg: error: {' '.join(str(error).split())}\n")
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`edgeseg info | head -1`).
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has seen enough (`edgeseg info | head -1`); rich makes a SystemExit of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:  # noqa: BLE001 - it is shown, and it decides the exit code
+        if signals.unwinding:
+            # Stopped came up inside a library that made another error of it.
+            return signals.exit_code
         traceback.print_exc()
         sys.stderr.write("edgeseg: this is a bug in edgeseg; please report it with the lines above\n")
         return 70

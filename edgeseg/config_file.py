@@ -54,18 +54,18 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not text in UTF-8; save it as UTF-8") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
-        data = {} if root is None else loader.construct_document(root)
+        data = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}:{_say_yaml(error)}") from error
-    finally:
-        loader.dispose()
-    if root is None:
+    if root is None or data is None:
         return {}
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(f"{path}:1: must be a mapping of keys to values, such as 'source: 0'")
+    # A heading whose lines are all commented out is null to YAML, and nothing to the user.
+    data = {key: value for key, value in data.items() if value is not None}
     problems = [(line, f"{'.'.join(key)}: given twice; keep one") for line, key in _repeated(root, ())]
     try:
         Config.model_validate(data)
@@ -73,7 +73,7 @@ def _read(path: Path) -> dict[str, Any]:
         problems += [(_line_of(root, item["loc"]), _say(item)) for item in error.errors()]
     if problems:
         raise ConfigError("; ".join(f"{path}:{line}: {text}" for line, text in sorted(problems)))
-    return dict(data)
+    return data
 
 
 def _put(data: dict[str, Any], place: Sequence[str], value: object) -> None:

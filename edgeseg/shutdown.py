@@ -27,6 +27,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.number: int | None = None
         self.unfinished_is_failure = False
+        self.unwinding = False
         self._on_stop: Callable[[], None] | None = None
 
     @property
@@ -61,4 +62,5 @@ class StopSignals:
         if self._on_stop is not None:
             self._on_stop()
         elif first:
+            self.unwinding = True
             raise Stopped

@@ -1,0 +1,77 @@
+"""Config: units are spelled out, what is not known is refused, and what is read cannot change."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from edgeseg.config import Config, allowed_keys, parse_address, parse_duration, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10s", 10), ("500ms", 0.5), ("1.5m", 90), ("2h", 7200), ("250 ms", 0.25), ("0.5s", 0.5)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["10", 10, 1.5, None, "0s", "-1s", "1d", "s", "1e3s", "", True])
+def test_what_is_no_duration(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
+
+
+@given(st.integers(1, 99_999), st.integers(1, 99_999))
+def test_sizes(width: int, height: int) -> None:
+    assert parse_size(f"{width}x{height}") == (width, height)
+
+
+@pytest.mark.parametrize("text", ["1280", "1280 x 720", "0x720", "1280x", "-1x1", 1280, [1280, 720], "123456x1"])
+def test_what_is_no_size(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_size(text)
+
+
+def test_addresses() -> None:
+    assert parse_address("127.0.0.1:8080").port == 8080
+    assert parse_address(8081).host == "127.0.0.1"
+    for wrong in ("127.0.0.1", "127.0.0.1:99999", True, None, 1.5):
+        with pytest.raises(ValueError, match="is not an address"):
+            parse_address(wrong)
+
+
+def test_the_defaults_make_a_run() -> None:
+    config = Config()
+    assert config.source is None
+    assert config.model.path is None
+    assert config.fusion.enabled
+    assert config.output.save == ()
+
+
+def test_a_camera_number_is_a_source() -> None:
+    assert Config.model_validate({"source": 0}).source == "0"
+
+
+def test_it_is_read_only() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().source = "1"  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().camera.fps = 3  # type: ignore[misc]
+
+
+def test_every_mapping_refuses_keys_it_does_not_know() -> None:
+    for place in allowed_keys(()):
+        value = getattr(Config(), place)
+        if hasattr(value, "model_fields_set"):
+            with pytest.raises(ValidationError, match="Extra inputs"):
+                Config.model_validate({place: {"nonsense": 1}})
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Config.model_validate({"nonsense": 1})
+
+
+def test_an_editor_can_be_given_the_schema() -> None:
+    schema = Config.model_json_schema()
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) == set(allowed_keys(()))

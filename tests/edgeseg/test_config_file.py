@@ -1,0 +1,164 @@
+"""The configuration file: an error names file, line, key and value; all of them come at once; flags win."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeseg.config_file import Flag, load_config
+from edgeseg.errors import ConfigError, UsageError
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "edgeseg.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def complaints(path: Path) -> list[str]:
+    """What load_config says about a file, a complaint each, without the file's own name."""
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
+    text = str(raised.value)
+    assert "\n" not in text
+    assert text.startswith(f"{path}:")
+    return text.removeprefix(f"{path}:").split(f"; {path}:")
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    config = load_config(
+        write(
+            tmp_path,
+            """
+source: /dev/v4l/by-id/usb-046d_HD_Webcam-video-index0
+duration: 2h
+camera: {size: 1280x720, fps: 30, format: YUYV}
+pictures: {fps: 5}
+model: {path: model.tflite, threads: 2, runtime: ai-edge-litert}
+fusion: {enabled: false, half_life: 80ms}
+overlay: {opacity: 0.3, legend: true}
+output:
+  save: [out/drive.mp4, out/drive.jsonl]
+  http: 127.0.0.1:9000
+  window: true
+log: {level: warning, interval: 1m}
+""",
+        )
+    )
+    assert config.duration == 7200
+    assert config.camera.size == (1280, 720)
+    assert config.model.path == Path("model.tflite")
+    assert config.output.save == ("out/drive.mp4", "out/drive.jsonl")
+    assert config.output.http is not None
+    assert config.output.http.port == 9000
+    assert config.fusion.half_life == pytest.approx(0.08)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "---\n"])
+def test_an_empty_file_leaves_the_defaults(tmp_path: Path, text: str) -> None:
+    assert load_config(write(tmp_path, text)) == load_config()
+
+
+def test_every_error_is_told_with_line_key_and_value(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """sorce: 0
+duration: 10
+camera:
+  fpz: 30
+  size: big
+output:
+  save:
+    - out.mp4
+    - [1, 2]
+model: {threads: 0}
+log: quiet
+""",
+    )
+    assert complaints(path) == [
+        "1: sorce: unknown key; did you mean 'source'?",
+        "2: duration: 10 is not a duration; write for instance 10s, 500ms, 2m or 1h",
+        "4: camera.fpz: unknown key; did you mean 'fps'?",
+        "5: camera.size: 'big' is not a size; write for instance 1280x720",
+        "9: output.save.1: [1, 2] should be a valid string",
+        "10: model.threads: 0 should be greater than or equal to 1",
+        "11: log: 'quiet' should be a mapping of keys to values",
+    ]
+
+
+def test_an_unknown_key_that_is_like_none_is_told_which_there_are(tmp_path: Path) -> None:
+    (complaint,) = complaints(write(tmp_path, "log: {colour: red}"))
+    assert complaint == "1: log.colour: unknown key; there is interval, level"
+
+
+def test_a_key_given_twice_is_an_error(tmp_path: Path) -> None:
+    assert complaints(write(tmp_path, "loop: true\ncamera:\n  fps: 3\n  fps: 4\nloop: false\n")) == [
+        "4: camera.fps: given twice; keep one",
+        "5: loop: given twice; keep one",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("source: [1\nloop: true", "2: is not valid YAML"),
+        ("a:\n\t- b", "2: is not valid YAML"),
+        ("- source", "1: must be a mapping"),
+        ("source: !!python/object:os.system x", "1: is not valid YAML"),
+        ("just text", "1: must be a mapping"),
+        ("3: 4", "1: 3"),
+        ("source: \x01", "1: is not valid YAML"),
+    ],
+)
+def test_what_is_no_mapping_in_yaml(tmp_path: Path, text: str, complaint: str) -> None:
+    (first, *_) = complaints(write(tmp_path, text))
+    assert first.startswith(complaint)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.yaml: no such configuration file"):
+        load_config(tmp_path / "no.yaml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path)
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"binary\.yaml: is not text"):
+        load_config(binary)
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+    path = write(tmp_path, "source: a.mp4\nmodel: {threads: 3}\noutput: {save: [x.mp4], http: 9000}\n")
+    flags = [
+        Flag("SOURCE", ("source",), None),
+        Flag("--threads", ("model", "threads"), 4),
+        Flag("--save", ("output", "save"), ["y.mp4"]),
+        Flag("--camera-fps", ("camera", "fps"), 15.0),
+    ]
+    config = load_config(path, flags)
+    assert config.source == "a.mp4"
+    assert config.model.threads == 4
+    assert config.output.save == ("y.mp4",)
+    assert config.output.http is not None
+    assert config.output.http.port == 9000
+    assert config.camera.fps == 15
+    assert config.camera.format == "MJPG"
+
+
+def test_a_wrong_flag_is_an_error_of_the_command_line(tmp_path: Path) -> None:
+    flags = [Flag("--threads", ("model", "threads"), 0), Flag("--duration", ("duration",), "soon")]
+    with pytest.raises(UsageError) as raised:
+        load_config(write(tmp_path, "loop: true"), flags)
+    assert "--threads 0 should be" in str(raised.value)
+    assert "--duration 'soon' is not a duration" in str(raised.value)
+
+
+def test_a_flag_does_not_hide_an_error_in_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r":1: model\.threads: 0"):
+        load_config(write(tmp_path, "model: {threads: 0}"), [Flag("--threads", ("model", "threads"), 2)])
+
+
+def test_a_heading_with_everything_under_it_commented_out_is_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, "camera:\n#  fps: 3\nduration:\n")
+    assert load_config(path) == load_config()
+    assert load_config(path, [Flag("--camera-fps", ("camera", "fps"), 4.0)]).camera.fps == 4
