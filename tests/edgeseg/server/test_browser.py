@@ -15,7 +15,8 @@ from edgeseg.health import Health
 from edgeseg.metrics import Metrics
 from edgeseg.server.address import Address
 from edgeseg.server.page import LivePage
-from tests.edgeseg.results import make_result
+from edgeseg.sinks.video import VideoSink
+from tests.edgeseg.results import make_drive, make_result, write_all
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -141,6 +142,19 @@ def test_a_run_that_stalls_or_goes_away_is_told_and_comes_back(open_page: Callab
         before = page.evaluate(PICTURE_SUM)
         page.wait_for_function(f"() => ({PICTURE_SUM})() !== {before}")
         page.context.close()
+
+
+def test_a_recording_plays_in_the_browser(open_page: Callable[..., Page], tmp_path: Path) -> None:
+    path = tmp_path / "drive.mp4"
+    write_all(VideoSink(path), make_drive(50, fps=25))
+    page = open_page(path.as_uri())
+    page.wait_for_function("() => document.querySelector('video')?.readyState === 4")
+    video = page.locator("video")
+    assert video.evaluate("video => [video.videoWidth, video.videoHeight]") == [320, 180]
+    assert video.evaluate("video => video.duration") == pytest.approx(2.0, abs=0.01)
+    video.evaluate("video => { video.muted = true; video.currentTime = 1; return video.play(); }")
+    page.wait_for_function("() => document.querySelector('video').currentTime > 1.2")
+    page.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
