@@ -59,13 +59,18 @@ def _keep_stderr_for_ourselves() -> None:
     LiteRT, libpng, OpenCV and libav each talk there on their own, in the middle of a line or a progress bar, and have
     no common switch. What matters of it comes back as an error. `log: {level: debug}` shows it again.
     """
-    with contextlib.suppress(OSError, ValueError):
-        ours = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        ours = os.dup(2)
+    except OSError:
+        # It is closed (2>&-). Left so, the next file to be opened would become number 2 and get the libraries' words.
+        ours = os.dup(nowhere)
+    encoding = sys.stderr.encoding if sys.stderr else "utf-8"
+    sys.stderr = os.fdopen(ours, "w", buffering=1, encoding=encoding, errors="backslashreplace")
+    os.dup2(nowhere, 2)
+    if nowhere != 2:
         os.close(nowhere)
-        sys.stderr = ours
-        faulthandler.enable(ours)
+    faulthandler.enable(sys.stderr)
 
 
 def _exit(code: int) -> None:

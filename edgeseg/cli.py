@@ -20,6 +20,7 @@ from edgeseg.shutdown import StopSignals
 
 if TYPE_CHECKING:
     from edgeseg.config import Config
+    from edgeseg.fusion import TemporalFusion
     from edgeseg.pipeline import Pipeline
     from edgeseg.runtimes import RuntimeChoice
 
@@ -144,7 +145,6 @@ def run(
 
 def _build(config: Config) -> Pipeline:
     """Puts a run together; nothing is opened yet but the model."""
-    from edgeseg.fusion import TemporalFusion
     from edgeseg.health import Health
     from edgeseg.metrics import Metrics
     from edgeseg.overlay import draw_overlay
@@ -187,10 +187,19 @@ def _build(config: Config) -> Pipeline:
         segmenter,
         sinks,
         draw=lambda it: draw_overlay(it.frame.image, it, opacity=look.opacity, legend=look.legend),
-        fusion=TemporalFusion(config.fusion.half_life * 1e3) if config.fusion.enabled else None,
+        fusion=_build_fusion(config),
         metrics=metrics,
         health=health,
     )
+
+
+def _build_fusion(config: Config) -> TemporalFusion | None:
+    from edgeseg.fusion import TemporalFusion
+
+    if not config.fusion.enabled:
+        return None
+    half_life_s = config.fusion.half_life
+    return TemporalFusion() if half_life_s is None else TemporalFusion(half_life_s * 1e3)
 
 
 def _refuse_clashes(source: str, saves: Sequence[str]) -> None:

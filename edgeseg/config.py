@@ -94,10 +94,10 @@ class ModelConfig(Part):
 
 
 class FusionConfig(Part):
-    """How the last pictures take part in deciding the present one."""
+    """How the last pictures take part in deciding the present one; without a half life it is fusion.py's own."""
 
     enabled: bool = True
-    half_life: Duration = 0.06
+    half_life: Duration | None = None
 
 
 class OverlayConfig(Part):
