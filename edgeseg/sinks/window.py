@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from threading import main_thread
 from types import TracebackType
 
 import cv2
@@ -38,7 +39,7 @@ class WindowSink:
                 "pip uninstall opencv-python-headless && pip install opencv-python"
             )
         try:
-            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
             raise SinkUnavailableError(
                 f"window: cannot be opened: {error.err.strip()}; watch in a browser with --http"
@@ -53,15 +54,15 @@ class WindowSink:
         cv2.imshow(TITLE, picture)
         key = cv2.waitKey(1) & 0xFF
         if key in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
-            signal.raise_signal(signal.SIGINT)
+            # To the main thread, which waits there: a signal that this thread takes would not wake it.
+            signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._shown:
-            cv2.destroyAllWindows()
-            # The event loop has to turn once for the window to go.
-            cv2.waitKey(1)
+        cv2.destroyAllWindows()
+        # The event loop has to turn once for the window to go.
+        cv2.waitKey(1)
 
 
 def has_gui(build_information: str) -> bool | None:
