@@ -55,9 +55,9 @@ class PictureFeed:
         with self._lock:
             self._newest = result
             self._number += 1
-            loop = self._loop
-        if loop is not None and self._viewers:
-            loop.call_soon_threadsafe(self._published.set)
+            # Inside the lock, for a loop that has ended takes no calls.
+            if self._loop is not None and self._viewers:
+                self._loop.call_soon_threadsafe(self._published.set)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
