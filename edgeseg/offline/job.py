@@ -144,12 +144,16 @@ class OfflineJob:
         before = recorder.following
         try:
             self._segment(item, recorder, segmenter)
-        except DataError as error:
+        except (DataError, InputNotFoundError) as error:
             if not recorder.parts:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
             # Cut off on the way: what could be read is worth having.
             recorder.leave_out(error)
+        if not recorder.parts and not self._stopped:
+            # Not one of its pictures could be read.
+            shutil.rmtree(partial, ignore_errors=True)
+            return recorder.broken
         frames = recorder.following - before
         report.frames += frames
         with _outputs_of(self._out):
@@ -212,19 +216,21 @@ class OfflineJob:
     def _finish(self, item: Item, recorder: PartRecorder, identity: dict[str, object]) -> bool:
         """Gives the outputs their names; returns False when it was stopped. Raises OSError."""
         partial = item.partial(self._out)
+        before = read_record(item.record(self._out))
+        ours = before["outputs"] if before else []
         outputs: list[Path] = []
-        if self._choices.records:
-            outputs.append(item.records(self._out))
-            join_records(recorder.parts, outputs[-1])
-        if self._choices.masks:
-            outputs.append(item.masks(self._out))
-            _move(partial / "masks", outputs[-1], single=item.kind == "picture")
         if self._choices.overlay:
             outputs.append(item.overlay(self._out))
             if item.kind != "video":
-                _move(partial / "overlay", outputs[-1], single=item.kind == "picture")
+                _move(partial / "overlay", outputs[-1], item, ours)
             elif not join_videos(recorder.parts, outputs[-1], lambda: self._stopped):
                 return False
+        if self._choices.masks:
+            outputs.append(item.masks(self._out))
+            _move(partial / "masks", outputs[-1], item, ours)
+        if self._choices.records:
+            outputs.append(item.records(self._out))
+            join_records(recorder.parts, outputs[-1])
         done = {"identity": identity, "outputs": [str(path) for path in outputs], "broken": recorder.broken}
         write_record(item.record(self._out), done)
         shutil.rmtree(partial)
@@ -274,10 +280,16 @@ def _by_picture(paths: Sequence[Path]) -> Callable[[Frame], str]:
     return lambda frame: names[frame.source]
 
 
-def _move(made: Path, target: Path, *, single: bool) -> None:
-    """Moves the files of a folder to where they belong, over those of an earlier run."""
-    if not single:
-        target.mkdir(exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        for path in made.iterdir():
-            path.replace(target if single else target / path.name)
+def _move(made: Path, target: Path, item: Item, ours: Sequence[str]) -> None:
+    """Gives files their place: instead of what an earlier run made there (`ours`), beside what somebody else did."""
+    files = sorted(made.iterdir())
+    if item.kind == "picture":
+        for path in files:
+            path.replace(target)
+        return
+    # Nothing is left to move when a run was killed after this and before it was noted.
+    if files and str(target) in ours:
+        shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(exist_ok=True)
+    for path in files:
+        path.replace(target / path.name)

@@ -170,9 +170,13 @@ def join_videos(parts: Sequence[Part], target: Path, stopped: Callable[[], bool]
 def join_records(parts: Sequence[Part], target: Path) -> None:
     """Makes one file of the parts' records. Raises OSError."""
     growing = target.with_name(target.name + ".part")
-    with growing.open("wb") as file:
-        for part in parts:
-            file.write(part.records.read_bytes())
+    try:
+        with growing.open("wb") as file:
+            for part in parts:
+                file.write(part.records.read_bytes())
+    except OSError:
+        growing.unlink(missing_ok=True)
+        raise
     growing.replace(target)
 
 

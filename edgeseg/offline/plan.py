@@ -89,12 +89,18 @@ def plan_items(inputs: Sequence[Path], out: Path) -> tuple[list[Item], list[Inpu
 
 
 def identify(item: Item, model_sha256: str, choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what decides the outputs of an input; while it is the same, finished work stays finished."""
-    if item.kind == "pictures":
-        listing = [(path.name, *_stamp(path)) for path in list_pictures(item.path)]
-        stamp: Any = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
-    else:
-        stamp = list(_stamp(item.path))
+    """Returns what decides the outputs of an input; while it is the same, finished work stays finished.
+
+    Raises InputNotFoundError when the input is gone by now.
+    """
+    try:
+        if item.kind == "pictures":
+            listing = [(path.name, *_stamp(path)) for path in item.pictures]
+            stamp: Any = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+        else:
+            stamp = list(_stamp(item.path))
+    except OSError as error:
+        raise InputNotFoundError(f"{item.path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     return {
         "input": str(item.path.resolve()),
         "stamp": stamp,

@@ -53,11 +53,15 @@ def join_mp4(parts: Sequence[tuple[Path, int]], target: Path, stopped: Callable[
     growing = target.with_name(target.name + ".part")
     short = sum(path.stat().st_size for path, _ in parts) <= LARGEST_INDEX_FIRST
     offsets = [(path, ticks(at_ns)) for path, at_ns in parts]
-    if not copy_packets(offsets, growing, INDEX_FIRST if short else GROWING, stopped):
-        growing.unlink(missing_ok=True)
-        return False
-    growing.replace(target)
-    return True
+    complete = False
+    try:
+        complete = copy_packets(offsets, growing, INDEX_FIRST if short else GROWING, stopped)
+    finally:
+        if not complete:
+            growing.unlink(missing_ok=True)
+    if complete:
+        growing.replace(target)
+    return complete
 
 
 def copy_packets(

@@ -334,6 +334,30 @@ def test_a_broken_picture_in_a_folder_is_named_and_the_others_are_done(
     assert list_names(work.out / "tour.overlay") == ["1.jpg", "2.jpg", "3.jpg"]
 
 
+def test_a_picture_that_is_broken_leaves_nothing_behind(work: Workplace, street: NDArray[np.uint8]) -> None:
+    path = work.folder / "1.png"
+    path.write_bytes(b"\x89PNG not at all")
+    report = work.run(path, masks=True)
+    assert (report.finished, report.exit_code, len(report.errors)) == ([], 65, 1)
+    assert list_names(work.out) == []
+    _picture(path, street)
+    assert work.run(path, masks=True).finished == ["1"]
+
+
+def test_files_of_a_longer_input_do_not_stay(work: Workplace) -> None:
+    clip = write_clip(work.folder / "clip.mp4", 5)
+    work.run(clip, masks=True)
+    work.run(write_clip(clip, 3), masks=True)
+    assert list_names(work.out / "clip.masks") == ["000000.png", "000001.png", "000002.png"]
+
+
+def test_files_of_somebody_else_stay(work: Workplace) -> None:
+    (work.out / "clip.masks").mkdir(parents=True)
+    (work.out / "clip.masks" / "mine.txt").write_text("notes")
+    work.run(write_clip(work.folder / "clip.mp4", 1), masks=True)
+    assert list_names(work.out / "clip.masks") == ["000000.png", "mine.txt"]
+
+
 def test_a_video_that_is_cut_off_gives_what_it_holds_and_an_error(work: Workplace, drive: Path) -> None:
     # Its index is in front, so that a part of it can be read up to the cut.
     cut = work.folder / "cut.mp4"

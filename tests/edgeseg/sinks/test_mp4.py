@@ -53,6 +53,15 @@ def test_a_join_can_be_stopped_and_leaves_nothing(tmp_path: Path) -> None:
     assert list_names(tmp_path) == ["a.mp4"]
 
 
+def test_a_join_that_a_disk_refuses_leaves_nothing(
+    tmp_path: Path, file_size_limit: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    part = _record(tmp_path / "a.mp4", 0, 60)
+    with file_size_limit(part.stat().st_size), pytest.raises(OSError, match="File too large"):
+        join_mp4([(part, 0), (part, 3_000_000_000)], tmp_path / "whole.mp4", lambda: False)
+    assert list_names(tmp_path) == ["a.mp4"]
+
+
 def test_without_room_for_a_second_copy_the_file_stays_as_it_is(small_disk: Path) -> None:
     path = _record(small_disk / "a.mp4", 0, 30)
     whole = path.read_bytes()
