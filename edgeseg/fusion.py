@@ -25,7 +25,7 @@ MAX_GAP_NS = 1_000_000_000
 
 def log_softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log-probabilities of (h, w, C) scores, over the last axis."""
-    planes = np.stack(cv2.split(scores))
+    planes: NDArray[Any] = np.stack(cv2.split(scores))
     planes -= planes.max(axis=0)
     planes -= cv2.log(cv2.exp(planes.reshape(len(planes), -1)).sum(axis=0)).reshape(planes.shape[1:])
     merged: NDArray[Any] = cv2.merge(list(planes))
