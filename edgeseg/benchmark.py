@@ -223,10 +223,10 @@ def _scene(size_wh: tuple[int, int]) -> NDArray[Any]:
     """A picture with edges at all scales, wider than asked for, so that a window can pan over it."""
     width, height = size_wh[0] + 64, size_wh[1]
     generator = np.random.default_rng(0)
-    scene: NDArray[Any] = np.zeros((height, width, 3), np.float32)
+    scene: NDArray[np.float32] = np.zeros((height, width, 3), np.float32)
     for cells in (4, 16, 64):
         noise = generator.random((cells * height // width + 1, cells, 3), dtype=np.float32)
-        scene += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+        scene += np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
     return np.clip(scene * 85, 0, 255).astype(np.uint8)
 
 
