@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import os
 import sys
@@ -16,6 +17,10 @@ from edgeseg.shutdown import Stopped, StopSignals
 CAMERA_TIMEOUT = {"OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2"}
 
 
+# From glibc's malloc.h.
+M_ARENA_MAX = -8
+
+
 def main() -> None:
     """Runs the command line of this process and exits: 0 ended or stopped, else as errors.py says."""
     signals = StopSignals()
@@ -23,6 +28,7 @@ def main() -> None:
     try:
         signals.install()
         _keep_stderr_for_ourselves()
+        _share_memory_between_threads()
         code = _run(signals)
         signals.ignore()
     except Stopped:
@@ -51,6 +57,16 @@ def _run(signals: StopSignals) -> int:
         traceback.print_exc()
         sys.stderr.write("edgeseg: this is a bug in edgeseg; please report it with the lines above\n")
         return 70
+
+
+def _share_memory_between_threads() -> None:
+    """Lets all threads allocate from two heaps (glibc would give each its own).
+
+    A picture is made in one thread and freed in another, so that every heap keeps room for the largest ones it has
+    seen: with 18 threads on two cores that was 6 MB of 190, and there may be four times as many heaps on four cores.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def _keep_stderr_for_ourselves() -> None:

@@ -38,8 +38,9 @@ logger = logging.getLogger(__name__)
 
 # Between the stages of a run that loses nothing: rides out one slow frame, stays small (2.8 MB each at 720p).
 WAITING_FRAMES = 2
-# Before a recording of a live run: rides out a disk that pauses for a third of a second, then drops the oldest.
-RECORDING_RESULTS = 8
+# Before a recording of a live run: rides out a disk that pauses for four frames, then drops the oldest. With their
+# overlays they take 22 MB at 720p, and the whole program is to stay under 200.
+RECORDING_RESULTS = 4
 # How long capture and segment may take to notice that they are to end, before the outputs are closed without them.
 END_LIMIT_S = 1.5
 # How long the sinks may take after that to complete their files.
@@ -180,6 +181,8 @@ class Pipeline:
                 frame = source.read()
                 if frame is None or not self._frames.put(frame):
                     return
+                # No stage holds a picture while it waits for the next one: they are most of the memory of a run.
+                del frame
                 self.metrics.count_captured(self._frames.dropped, _ms_since(asked_ns))
 
     def _segment(self) -> None:
@@ -192,6 +195,7 @@ class Pipeline:
                 self.health.progressed(result.captured_ns)
                 for outlet in self._outlets:
                     outlet.results.put(result)
+                del frame, result
 
     def _deliver(self, outlet: Outlet) -> None:
         with outlet.sink as sink:
@@ -201,6 +205,7 @@ class Pipeline:
                 begun_ns = time.monotonic_ns()
                 sink.write(result)
                 self.metrics.count_written(sink.name, outlet.results.dropped, result.age_ms(), _ms_since(begun_ns))
+                del result
 
     def _draw(self, segmentation: Segmentation) -> NDArray[np.uint8]:
         begun_ns = time.monotonic_ns()
