@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -24,6 +27,19 @@ from edgeseg.preprocess import PIXEL_OFFSET, PIXEL_SCALE, FitMode
 CARD_NAME = "edgeseg.json"
 LABELS_NAME = "labels.txt"
 _FLATBUFFER_MARK = b"TFL3"  # the file identifier of the TFLite schema, at bytes 4..8
+#: What zipfile raises for damage, by where it lies: a flipped bit may make an offset negative, a name no text, a
+#: member compressed by a method that does not exist, or encrypted.
+_DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    KeyError,
+    ValueError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -97,6 +113,8 @@ class ModelCard(_Part):
     # Scores are divided by it before they count as log-probabilities; it calibrates the confidence, not the class.
     temperature: Annotated[float, Field(gt=0)] = 1.0
     licence: str = ""
+    # The pretrained weights that training started from, with their data and licence.
+    started_from: str | None = None
     trained_on: tuple[TrainingSet, ...] = ()
     metrics: dict[str, Metrics] = {}
     training_sha256: Sha256 | None = None
@@ -181,7 +199,7 @@ def read_model(path: Path) -> ModelFile:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             text = archive.read(CARD_NAME)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except _DAMAGED_ZIP as error:
         raise ModelError(
             f"{path}: holds no readable model card ({CARD_NAME}): the file was cut off or was not made by edgeseg; "
             "copy it again, or convert a trained model with `python -m convert`"
@@ -223,5 +241,5 @@ def _zip_start(data: bytes) -> int:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return min((item.header_offset for item in archive.infolist()), default=len(data))
-    except zipfile.BadZipFile:
+    except _DAMAGED_ZIP:
         return len(data)
