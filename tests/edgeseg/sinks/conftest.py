@@ -10,20 +10,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.edgeseg.program import own_mounts
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes, where the tests may mount one."""
+    """A file system of two megabytes, for root and for everybody else.
+
+    A process with mounts of its own holds it, in a user namespace of ours where we are not root; we reach it through
+    that process's root folder.
+    """
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"a small file system needs root to be mounted: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+    script = f"mount -t tmpfs -o size=2m none '{folder}' && echo mounted && exec cat"
+    prefix = own_mounts("true")
+    with subprocess.Popen([*prefix, "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"mounted\n"
+        yield Path(f"/proc/{holder.pid}/root{folder}")
 
 
 @pytest.fixture
