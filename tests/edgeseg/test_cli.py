@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from edgeseg import __version__
 from edgeseg.segmenter import BUNDLED_MODEL
 from tests.edgeseg.clips import write_clip
 from tests.edgeseg.program import (
+    LIMIT_S,
     assert_one_error,
     count_frames,
     environment,
@@ -70,7 +72,7 @@ def test_a_live_run_shows_its_page_and_leaves_a_video_and_records(tmp_path: Path
             state = json.load(answer)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/snapshot.jpg", timeout=30) as answer:
             snapshot = cv2.imdecode(np.frombuffer(answer.read(), np.uint8), cv2.IMREAD_COLOR)
-        stdout, stderr = process.communicate(timeout=120)
+        stdout, stderr = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, stderr
     assert f"watch at http://127.0.0.1:{port}" in stderr
     assert state
@@ -87,6 +89,21 @@ def test_a_live_run_shows_its_page_and_leaves_a_video_and_records(tmp_path: Path
         r"person [\d.]+%",
     ):
         assert re.search(what, stdout)
+
+
+def test_a_live_run_at_720p_takes_less_than_200_mb(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 60, width=1280, height=720)
+    outputs = ("--save", tmp_path / "out.mp4", "--save", tmp_path / "out.jsonl", "--http", "127.0.0.1:0")
+    peak_kb = 0
+    with start_edgeseg("run", clip, "--loop", "--duration", "6s", *outputs) as process:
+        status = Path(f"/proc/{process.pid}/status")
+        while process.poll() is None and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+            peak_kb = int(found[1])
+            time.sleep(0.05)
+        stdout, stderr = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, stderr
+    assert count_frames(tmp_path / "out.mp4") > 0, stdout
+    assert 50e6 < peak_kb * 1024 < 200e6
 
 
 def test_a_config_file_makes_a_run_and_flags_change_it(tmp_path: Path) -> None:
