@@ -84,6 +84,8 @@ class ModelInfo:
         table.add_row("input", f"{self.input}; {card.input.color_order}, (pixel - 128) / 128, {card.input.fit}")
         table.add_row("output", str(self.output))
         table.add_row("classes", ", ".join(f"{item.name} {item.color}" for item in card.classes))
+        if card.started_from:
+            table.add_row("started from", card.started_from)
         for item in card.trained_on:
             table.add_row("trained on", f"{item.name}: {item.images} pictures, {item.licence}")
         table.add_row("licence", card.licence or "not stated")

@@ -21,6 +21,7 @@ from rich.table import Table
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.cli import CommandLineErrors
 from edgeseg.errors import DataError, EdgesegError, UsageError
+from edgeseg.iou import none_if_nan
 from train.config import DatasetEntry, load_recipe
 from train.datasets import Dataset, describe_dataset, inspect_dataset
 from train.run_folder import RunFolder
@@ -43,6 +44,8 @@ def check(recipe: RecipeArgument, data: DataOption = None) -> None:
     loaded = load_recipe(recipe, data)
     table = Table("data set", "pairs", *(f"{name} %" for name in CLASS_NAMES), "ignored %", "problems")
     problems: list[str] = []
+    if loaded.pretrained and not loaded.pretrained.path.is_file():
+        problems.append(f"{loaded.pretrained.path}: no such file of pretrained weights")
     for role, entries in (("training", loaded.datasets), ("validation", loaded.validation)):
         for entry in entries:
             found = inspect_dataset(entry)
@@ -107,10 +110,10 @@ def evaluate(
     if as_json:
         answer = {
             name: {
-                "iou": matrix.iou(),
-                "mean_iou": matrix.mean_iou(),
-                "mean_iou_foreground": matrix.mean_iou_foreground(),
-                "pixel_accuracy": matrix.pixel_accuracy(),
+                "iou": {label: none_if_nan(value) for label, value in matrix.iou().items()},
+                "mean_iou": none_if_nan(matrix.mean_iou()),
+                "mean_iou_foreground": none_if_nan(matrix.mean_iou_foreground()),
+                "pixel_accuracy": none_if_nan(matrix.pixel_accuracy()),
                 "confusion": matrix.counts.tolist(),
             }
             for name, matrix in results.items()
@@ -175,8 +178,11 @@ def main(arguments: list[str] | None = None) -> int:
     except CommandLineErrors as error:
         print(f"train: error: {error.format_message()}", file=sys.stderr)
         return UsageError.exit_code
+    except ModuleNotFoundError as error:
+        print(f"train: error: {error.name} is not installed; pip install -e '.[train]'", file=sys.stderr)
+        return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("train: stopped; continue with --resume", file=sys.stderr)
+        print("train: stopped; a run continues with --resume", file=sys.stderr)
         return 130
     return 0
 

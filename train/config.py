@@ -24,9 +24,11 @@ def parse_size(value: Any) -> Any:
     return int(match[2]), int(match[1])
 
 
-Side = Annotated[int, Field(ge=32, le=4096)]
+# The encoder's deepest stride: a fractional feature map would be resized to another place than it came from.
+Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
 Size = Annotated[tuple[Side, Side], BeforeValidator(parse_size)]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+ForegroundName = Literal["road", "vehicle", "person"]
 
 
 class _Part(BaseModel):
@@ -46,7 +48,11 @@ class GroupSplit(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> GroupSplit:
-        if re.compile(self.group).groups != 1:
+        try:
+            groups = re.compile(self.group).groups
+        except re.error as error:
+            raise ValueError(f"`group` is no regular expression: {error}") from error
+        if groups != 1:
             raise ValueError("`group` must hold exactly one (...) that captures the drive")
         return self
 
@@ -62,6 +68,17 @@ class DatasetEntry(_Part):
     licence: str = "unknown"
 
 
+class Pretrained(_Part):
+    """Weights to start from: the file, what it was learnt from and where it comes from, and its licence.
+
+    The last two are told in the card of every network that starts from it.
+    """
+
+    path: Path
+    source: Annotated[str, Field(min_length=1)]
+    licence: Annotated[str, Field(min_length=1)]
+
+
 class Augmentation(_Part):
     """How a picture is varied; the `*_p` are probabilities per picture.
 
@@ -71,7 +88,7 @@ class Augmentation(_Part):
 
     scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.5, 2.0)
     aspect: Annotated[float, Field(ge=1.0, le=2.0)] = 1.3
-    focus: dict[str, Ratio] = {}
+    focus: dict[ForegroundName, Ratio] = {}
     flip_p: Ratio = 0.5
     color_p: Ratio = 0.8
     blur_p: Ratio = 0.15
@@ -108,10 +125,9 @@ class Recipe(_Part):
     architecture: str = "nano"
     width: Annotated[float, Field(gt=0)] = 1.0
     depth: Annotated[float, Field(gt=0)] = 1.0
-    pretrained: Path | None = None
+    pretrained: Pretrained | None = None
     input_size: Size = (352, 480)
     crop_size: Size | None = None
-    fit: Literal["stretch"] = "stretch"
     seed: Annotated[int, Field(ge=0)] = 0
     epochs: Annotated[int, Field(ge=1)]
     steps_per_epoch: Annotated[int, Field(ge=1)]
@@ -132,6 +148,26 @@ class Recipe(_Part):
             if len(set(names)) != len(names):
                 raise ValueError(f"data sets need names of their own, got {', '.join(names)}")
         return self
+
+    def differences(self, other: Recipe) -> list[str]:
+        """The names of the fields in which two recipes differ, wherever their files lie."""
+        nowhere = Path()
+
+        def placeless(recipe: Recipe) -> Recipe:
+            def move(entry: DatasetEntry) -> DatasetEntry:
+                return entry.model_copy(update={"root": nowhere, "mapping": Path(entry.mapping).name})
+
+            start = recipe.pretrained
+            return recipe.model_copy(
+                update={
+                    "datasets": tuple(map(move, recipe.datasets)),
+                    "validation": tuple(map(move, recipe.validation)),
+                    "pretrained": start and start.model_copy(update={"path": nowhere}),
+                }
+            )
+
+        one, two = placeless(self), placeless(other)
+        return [name for name in Recipe.model_fields if getattr(one, name) != getattr(two, name)]
 
     @property
     def train_hw(self) -> tuple[int, int]:
@@ -178,6 +214,7 @@ def load_recipe(name_or_path: str | Path, data_root: Path | None = None) -> Reci
         update={
             "datasets": tuple(rooted(entry) for entry in recipe.datasets),
             "validation": tuple(rooted(entry) for entry in recipe.validation),
-            "pretrained": root / recipe.pretrained if recipe.pretrained else None,
+            "pretrained": recipe.pretrained
+            and recipe.pretrained.model_copy(update={"path": root / recipe.pretrained.path}),
         }
     )

@@ -86,21 +86,22 @@ class Inspection:
 
 def inspect_dataset(entry: DatasetEntry) -> Inspection:
     """Reads every pair of an entry and reports all that is wrong instead of stopping at the first."""
-    mapping = LabelMapping.load(entry.mapping)
     counts = np.zeros(256, np.int64)
+    problems: list[str] = []
+    pairs: list[Pair] = []
     try:
-        found, problems = scan_pairs(
-            entry.root / "images", entry.root / "labels", mapping.image_suffix, mapping.label_suffix
-        )
+        mapping = LabelMapping.load(entry.mapping)
+        folders = entry.root / "images", entry.root / "labels"
+        found, problems = scan_pairs(*folders, mapping.image_suffix, mapping.label_suffix)
         pairs = select_pairs(found, entry.split)
     except EdgesegError as error:
-        return Inspection(entry.name, 0, counts[: len(CLASS_NAMES)], 0, (str(error),))
+        problems.append(str(error))
     for pair in pairs:
         try:
             counts += np.bincount(read_pair(pair, mapping)[1].ravel(), minlength=256)
         except EdgesegError as error:
             problems.append(str(error))
-    if not pairs:
+    if not pairs and not problems:
         problems.append(f"{entry.root}: holds no pairs for '{entry.name}'")
     return Inspection(entry.name, len(pairs), counts[: len(CLASS_NAMES)], int(counts[IGNORE_INDEX]), tuple(problems))
 

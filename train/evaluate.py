@@ -50,19 +50,32 @@ def make_predictor(model: keras.Model, input_hw: tuple[int, int], views: Views |
     With several views they are fused with equal weights: P(x) = argmax_c sum_i w_i log P(c | x_i).
     """
     chosen = views or Views()
+    networks = {size: at_size(model, size) for size in chosen.sizes(input_hw)}
 
     def predict(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         seen = []
-        for size in chosen.sizes(input_hw):
+        for size, network in networks.items():
             fit = Fit.plan((image_bgr.shape[0], image_bgr.shape[1]), size)
             batch = normalise_float(to_input(image_bgr, size))[None]
-            seen.append(upscale_logits(_scores(model, batch), fit))
+            seen.append(upscale_logits(_scores(network, batch), fit))
             if chosen.flip:
-                mirrored = _scores(model, np.ascontiguousarray(batch[:, :, ::-1]))
+                mirrored = _scores(network, np.ascontiguousarray(batch[:, :, ::-1]))
                 seen.append(upscale_logits(np.ascontiguousarray(mirrored[:, ::-1]), fit))
         return seen[0] if len(seen) == 1 else fuse_views([log_softmax(view) for view in seen])
 
     return predict
+
+
+def at_size(model: keras.Model, input_hw: tuple[int, int]) -> keras.Model:
+    """A fully convolutional network, with the same weights, for another input size; itself where it takes any.
+
+    One Keras model would do for all sizes, but TensorFlow then traces it for unknown ones, which resizing refuses.
+    """
+    if tuple(model.input_shape[1:3]) in (input_hw, (None, None)):
+        return model
+    resized = keras.models.clone_model(model, input_tensors=keras.Input((*input_hw, 3)))
+    resized.set_weights(model.get_weights())
+    return resized
 
 
 def _scores(model: keras.Model, batch: NDArray[np.float32]) -> Any:

@@ -28,7 +28,7 @@ from train.evaluate import evaluate_dataset
 from train.losses import SegmentationLoss, balance_classes
 from train.pretrained import load_encoder
 from train.report import write_report
-from train.run_folder import RunFolder
+from train.run_folder import RECIPE_NAME, RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +111,9 @@ class Trainer:
     def start(self) -> None:
         """Puts the weights where the recipe says a run begins."""
         if self.recipe.pretrained:
-            count = load_encoder(self.model, self.recipe.pretrained, self._spare_batches(PRETRAINED_BATCHES))
-            log.info("loaded %d pretrained layers from %s", count, self.recipe.pretrained.name)
+            path = self.recipe.pretrained.path
+            count = load_encoder(self.model, path, self._spare_batches(PRETRAINED_BATCHES))
+            log.info("loaded %d pretrained layers from %s", count, path.name)
 
     def resume(self) -> None:
         """Loads the last checkpoint. Raises DataError when there is none or it belongs to another network."""
@@ -121,11 +122,12 @@ class Trainer:
         except (OSError, ValueError) as error:
             raise DataError(f"{self.run.checkpoint_file}: no checkpoint to resume from: {error}") from error
         variables = self._variables()
-        if len(archive.files) != len(variables) + 1:
+        if len(archive.files) != len(variables) + 1 or "rows" not in archive.files:
             raise DataError(f"{self.run.checkpoint_file}: belongs to another network or version; start a new run")
         for index, variable in enumerate(variables):
             variable.assign(archive[f"v{index}"])
-        self.rows = self.run.read_metrics()[: int(archive["epochs"])]
+        # Not from metrics.csv: its rounded figures could choose another best epoch than the unbroken run.
+        self.rows = json.loads(str(archive["rows"]))
 
     def _variables(self) -> list[Any]:
         # `variables`, not `weights`: the dropout's random state is part of what the next epoch depends on.
@@ -134,7 +136,7 @@ class Trainer:
     def checkpoint(self) -> None:
         """Saves everything that the next epoch depends on."""
         arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
-        self.run.write(self.run.checkpoint_file, lambda stream: np.savez(stream, epochs=len(self.rows), **arrays))
+        self.run.write(self.run.checkpoint_file, lambda stream: np.savez(stream, rows=json.dumps(self.rows), **arrays))
 
     def fit(self) -> None:
         """Trains until the last epoch or until early stopping."""
@@ -204,6 +206,8 @@ class Trainer:
         for variable, value in zip(self.model.variables, live, strict=True):
             variable.assign(value)
         row["val_mean"] = float(np.mean(means))
+        if math.isnan(row["val_mean"]):
+            raise DataError("a validation set holds no road, vehicle or person pixel: no epoch could be judged by it")
         return row
 
     def _spare_batches(self, count: int) -> Iterator[NDArray[np.float32]]:
@@ -222,7 +226,7 @@ class Trainer:
 
     def card(self) -> ModelCard:
         """What the network says of itself: its origin and its float IoU on the validation sets."""
-        row = self.rows[-1]
+        row, start = self.rows[-1], self.recipe.pretrained
         metrics = {}
         for dataset in self.validation:
             name = dataset.entry.name
@@ -241,9 +245,9 @@ class Trainer:
                 "architecture": self.recipe.architecture,
                 "params": self.model.count_params(),
                 "input_hw": self.recipe.input_size,
-                "input": {"fit": self.recipe.fit},
                 "created": json.loads(self.run.run_file.read_text("utf-8"))["started"],
                 "licence": self.recipe.licence,
+                "started_from": start and f"{start.source}, {start.licence}",
                 "trained_on": [
                     {"name": item.entry.name, "licence": item.entry.licence, "images": len(item.pairs)}
                     for item in self.mixer.datasets
@@ -271,17 +275,23 @@ def describe_row(row: dict[str, Any]) -> str:
 def fit_recipe(recipe: Recipe, folder: Path, *, resume: bool = False) -> dict[str, ConfusionMatrix]:
     """Trains `recipe` in `folder` and writes its report; `resume` continues what is there, or starts anew.
 
-    A resumed run keeps the recipe it was started with. Returns the confusion matrix on each validation set.
+    Resuming, `recipe` must be the run's own; only its files may lie elsewhere by now. Raises UsageError when it is
+    another one. Returns the confusion matrix on each
+    validation set.
     """
-    if resume and (folder / "recipe.yaml").exists():
-        run, recipe = RunFolder.open(folder)
-        trainer = Trainer(recipe, run)
-        if run.checkpoint_file.exists():
-            trainer.resume()
-        else:
-            trainer.start()
+    if resume and (folder / RECIPE_NAME).exists():
+        run, started = RunFolder.open(folder)
+        if different := started.differences(recipe):
+            raise UsageError(
+                f"{folder}: was started with other values of {', '.join(different)}; resume it with its own "
+                f"{RECIPE_NAME}, or start a new run in another folder"
+            )
     else:
-        trainer = Trainer(recipe, run := RunFolder.create(folder, recipe))
+        run = RunFolder.create(folder, recipe)
+    trainer = Trainer(recipe, run)
+    if run.checkpoint_file.exists():
+        trainer.resume()
+    else:
         trainer.start()
     trainer.fit()
-    return write_report(run, trainer.recipe)
+    return write_report(run, recipe)

@@ -18,8 +18,10 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from edgeseg.errors import DataError, InputNotFoundError, UsageError
+from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError
 from train.config import Recipe
+
+RECIPE_NAME = "recipe.yaml"
 
 
 class RunFolder:
@@ -27,7 +29,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.recipe_file = path / "recipe.yaml"
+        self.recipe_file = path / RECIPE_NAME
         self.run_file = path / "run.json"
         self.metrics_file = path / "metrics.csv"
         self.checkpoint_file = path / "checkpoint.npz"
@@ -41,7 +43,10 @@ class RunFolder:
         run = cls(path)
         if run.recipe_file.exists():
             raise UsageError(f"{path}: already holds a run; continue it with --resume or choose another folder")
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkUnavailableError(f"{path}: cannot hold a run: {error.strerror}; choose another --out") from error
         run.write_text(run.recipe_file, yaml.safe_dump(json.loads(recipe.model_dump_json()), sort_keys=False))
         started = {"started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "git_revision": git_revision()}
         run.write_text(run.run_file, json.dumps(started, indent=2) + "\n")
@@ -59,13 +64,19 @@ class RunFolder:
             raise DataError(f"{run.recipe_file}: not a recipe that this version can read: {error}") from error
 
     def write(self, path: Path, save: Callable[[BinaryIO], object]) -> None:
-        """Writes a file through `save(stream)` so that a reader or a crash never meets half of it."""
+        """Writes a file through `save(stream)` so that a reader or a crash never meets half of it.
+
+        Raises SinkUnavailableError when the disk is full or the folder not writable.
+        """
         partial = path.with_name(f".{path.name}.part")
-        with partial.open("wb") as stream:
-            save(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
+        try:
+            with partial.open("wb") as stream:
+                save(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(path)
+        except OSError as error:
+            raise SinkUnavailableError(f"{path}: cannot be written: {error.strerror}") from error
 
     def write_text(self, path: Path, text: str) -> None:
         """As write(), for a text."""
@@ -85,10 +96,10 @@ class RunFolder:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
 
     def fingerprint(self) -> str:
-        """sha256 over what the run is: its recipe, its revision and its metrics."""
+        """sha256 over recipe.yaml, run.json and best.keras, one after the other: none of them changes afterwards."""
         digest = hashlib.sha256()
-        for path in (self.recipe_file, self.run_file, self.metrics_file):
-            digest.update(path.read_bytes() if path.is_file() else b"")
+        for path in (self.recipe_file, self.run_file, self.best_file):
+            digest.update(path.read_bytes())
         return digest.hexdigest()
 
 

@@ -36,6 +36,16 @@ def test_a_mapping_file_is_found_beside_the_recipe(tmp_path: Path, recipe_fields
         ({"epochs": 0}, "epochs"),
         ({"colour": 1}, "colour"),
         ({"input_size": "480"}, "input_size"),
+        ({"input_size": "640x360"}, "input_size.0: .*multiple of 32"),
+        ({"augmentation": {"focus": {"persn": 0.5}}}, "augmentation.focus.persn"),
+        (
+            {
+                "validation": [
+                    {"name": "a", "root": ".", "mapping": "x", "split": {"group": "(", "every": 2, "part": "kept"}}
+                ]
+            },
+            "no regular expression",
+        ),
         ({"datasets": []}, "datasets"),
         ({"augmentation": {"flip_p": 1.5}}, "augmentation.flip_p"),
         (
@@ -68,3 +78,14 @@ def test_an_unknown_recipe_lists_the_shipped_ones() -> None:
 def test_shipped_recipes_are_valid(path: Path) -> None:
     recipe = load_recipe(path.stem)
     assert recipe.name == path.stem
+
+
+def test_recipes_differ_by_what_they_say_not_by_where_their_files_lie(
+    tmp_path: Path, recipe_fields: dict[str, Any]
+) -> None:
+    recipe_fields["datasets"] = [{"name": "a", "root": "here", "mapping": "camvid"}]
+    recipe_fields["pretrained"] = {"path": "w.npz", "source": "somewhere", "licence": "some"}
+    path = write_recipe(tmp_path / "a.yaml", recipe_fields)
+    recipe = load_recipe(path)
+    assert recipe.differences(load_recipe(path, Path("/elsewhere"))) == []
+    assert recipe.differences(recipe.model_copy(update={"seed": 5, "epochs": 7})) == ["seed", "epochs"]

@@ -59,6 +59,18 @@ def test_inspection_finds_every_kind_of_broken_pair(tmp_path: Path) -> None:
     assert "drive0_003.png: 12288 pixels hold value 77" in text
 
 
+def test_inspection_goes_on_after_a_wrong_split_or_mapping(tmp_path: Path) -> None:
+    root = write_streets(tmp_path / "streets", 3)
+    (root / "labels" / "drive0_000.png").unlink()
+    found = inspect_dataset(entry(root, split=GroupSplit(group=r"^(city\d)", every=2, part="kept")))
+    assert [text.split(": ")[1] for text in found.problems] == [
+        f"has no mask {root / 'labels' / 'drive0_000.png'}",
+        "its name does not match the split's group '^(city\\d)'",
+    ]
+    wrong = DatasetEntry(name="a", root=root, mapping="no-such-mapping")
+    assert "no-such-mapping" in inspect_dataset(wrong).problems[0]
+
+
 def test_inspection_counts_what_is_there(streets: Path) -> None:
     found = inspect_dataset(entry(streets))
     assert found.pairs == 12

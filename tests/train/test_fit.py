@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import yaml
 
-from edgeseg.errors import DataError, UsageError
+from edgeseg.errors import DataError, SinkUnavailableError, UsageError
 from edgeseg.model_card import ModelCard
 from tests.train.conftest import write_recipe
 from train.config import load_recipe
 from train.fit import fit_recipe
+from train.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,6 +103,12 @@ def test_a_run_folder_holds_everything_and_the_network_learns(tmp_path: Path, re
         assert picture.std() > 10
     assert list((run / "tensorboard").glob("events.*"))
 
+    # The fingerprint can be computed again from what the folder holds.
+    assert RunFolder(run).fingerprint() == card.training_sha256
+
+    other = load_recipe(tmp_path / "recipe.yaml").model_copy(update={"seed": 9})
+    with pytest.raises(UsageError, match="other values of seed"):
+        fit_recipe(other, run, resume=True)
     with pytest.raises(UsageError, match="already holds a run"):
         fit_recipe(load_recipe(tmp_path / "recipe.yaml"), run)
     (run / "checkpoint.npz").write_bytes(b"damaged")
@@ -117,3 +124,23 @@ def test_early_stopping_ends_a_run_that_learns_nothing(tmp_path: Path, recipe_fi
     run = tmp_path / "run"
     fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), run)
     assert len(read_rows(run)) < 9
+
+
+@pytest.mark.slow
+def test_a_validation_set_that_can_judge_nothing_is_refused(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    empty = tmp_path / "empty"
+    for name in ("images", "labels"):
+        (empty / name).mkdir(parents=True)
+    cv2.imwrite(str(empty / "images" / "a.png"), np.zeros((96, 128, 3), np.uint8))
+    cv2.imwrite(str(empty / "labels" / "a.png"), np.full((96, 128), 255, np.uint8))
+    # Nothing is counted, so no class, not even a wrongly predicted one, has an IoU.
+    recipe_fields["validation"] = [{"name": "empty", "root": str(empty), "mapping": "edgeseg"}]
+    fields = {**recipe_fields, "depth": 0.4, "steps_per_epoch": 1}
+    with pytest.raises(DataError, match="no road, vehicle or person"):
+        fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), tmp_path / "run")
+
+
+def test_an_out_folder_that_cannot_be_made_is_named(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SinkUnavailableError, match="file/run: cannot hold a run"):
+        fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", recipe_fields)), tmp_path / "file" / "run")
