@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,14 +14,24 @@ import av
 #: MPEG's clock: every usual frame rate, 30000/1001 included, has a whole number of its ticks in a frame.
 TIME_BASE = Fraction(1, 90_000)
 
-#: Fragments of a second while the file grows, playable up to the last one; an ordinary mp4 once it is closed.
-GROWING = {"movflags": "hybrid_fragmented", "frag_duration": "1000000", "flush_packets": "1"}
+#: Fragments of a second, playable up to the last one. Nothing of a fragment is kept once it is written, so that a run of
+#: days takes no more memory than one of minutes: an index would cost 70 bytes a picture, and time when it is closed.
+GROWING = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer",
+    "frag_duration": "1000000",
+    "flush_packets": "1",
+}
 #: The index before the pictures, so that a file also plays while it is being downloaded. Closing writes it all again.
 INDEX_FIRST = {"movflags": "faststart"}
+#: The index behind the pictures: closing takes no time, however long the file is.
+INDEX_LAST: dict[str, str] = {}
 
-#: A file up to this many bytes gets its index moved to the front when it is closed. Rewriting a longer one could take
-#: longer than a service manager waits for an exit; players then read its index from the end.
-LARGEST_INDEX_FIRST = 64 * 2**20
+#: A file up to this many bytes and pictures gets one index, at its front. Writing a longer one again when it is closed
+#: could take longer than the three seconds in which a stopped run ends; it stays in fragments, which players play too.
+LARGEST_INDEX_FIRST = 32 * 2**20
+MOST_INDEX_FIRST = 10_000
+#: On a board whose card is slow even that may take long: after this many seconds of copying it is given up.
+COPY_LIMIT_S = 0.8
 
 
 def ticks(nanoseconds: int) -> int:
@@ -27,21 +39,24 @@ def ticks(nanoseconds: int) -> int:
     return round(Fraction(nanoseconds, 1_000_000_000) / TIME_BASE)
 
 
-def move_index_to_front(path: Path) -> None:
-    """Rewrites a closed mp4, packets untouched, with its index before its pictures.
+def index_at_front(path: Path, frames: int) -> None:
+    """Rewrites a closed mp4 of so many frames, packets untouched, with one index before its pictures.
 
-    Leaves it as it is when it is too long for that, or when the disk has too little room for a second copy: it plays
-    all the same once it is complete.
+    Leaves it as it is when that would take long, or when the disk has too little room for a second copy: it plays all
+    the same.
     """
     size = path.stat().st_size
-    if size > LARGEST_INDEX_FIRST or shutil.disk_usage(path.parent).free < 1.1 * size:
+    if size > LARGEST_INDEX_FIRST or frames > MOST_INDEX_FIRST or shutil.disk_usage(path.parent).free < 1.1 * size:
         return
     rewritten = path.with_name(path.name + ".front")
-    try:
-        copy_packets([(path, 0)], rewritten, INDEX_FIRST)
+    end_s = time.monotonic() + COPY_LIMIT_S
+    complete = False
+    # Somebody else may have filled the disk, or a quota counts what disk_usage() does not know.
+    with contextlib.suppress(OSError):
+        complete = copy_packets([(path, 0)], rewritten, INDEX_FIRST, lambda: time.monotonic() > end_s)
+    if complete:
         rewritten.replace(path)
-    except OSError:
-        # Somebody else has filled the disk, or a quota counts what disk_usage() does not know.
+    else:
         rewritten.unlink(missing_ok=True)
 
 
@@ -55,7 +70,7 @@ def join_mp4(parts: Sequence[tuple[Path, int]], target: Path, stopped: Callable[
     offsets = [(path, ticks(at_ns)) for path, at_ns in parts]
     complete = False
     try:
-        complete = copy_packets(offsets, growing, INDEX_FIRST if short else GROWING, stopped)
+        complete = copy_packets(offsets, growing, INDEX_FIRST if short else INDEX_LAST, stopped)
     finally:
         if not complete:
             growing.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.sinks.files import say_why
-from edgeseg.sinks.mp4 import GROWING, TIME_BASE, move_index_to_front, ticks
+from edgeseg.sinks.mp4 import GROWING, TIME_BASE, index_at_front, ticks
 from edgeseg.sinks.sink import Result
 
 #: H.264 level 5.2, the largest picture that browsers and boards decode; larger ones are reduced to fit (width, height).
@@ -44,7 +44,7 @@ class VideoSink:
     """Records the overlay of every result; the pictures keep the distances in time at which they were captured.
 
     The file grows under `NAME.mp4.part`, in fragments of one second that stay playable if the process is killed, and
-    gets its name when it is closed. Its size is that of the first picture, made even as H.264's 4:2:0 asks (an odd
+    gets its name when it is closed; a short one is rewritten then with its index in front. Its size is that of the first picture, made even as H.264's 4:2:0 asks (an odd
     side is extended by repeating its last pixels); a later picture of another size is scaled to it.
     """
 
@@ -58,6 +58,7 @@ class VideoSink:
         self._stream: VideoStream | None = None
         self._first_ns = 0
         self._pts = -1
+        self._frames = 0
         self._step = int(1 / TIME_BASE / 25)
 
     def __enter__(self) -> VideoSink:
@@ -87,6 +88,7 @@ class VideoSink:
         self._pts = pts
         image = av.VideoFrame.from_ndarray(_to_i420(picture, self._stream.width, self._stream.height), format="yuv420p")
         image.pts, image.time_base = pts, TIME_BASE
+        self._frames += 1
         try:
             self._mux(self._stream.encode(image))
         except OSError as error:
@@ -106,7 +108,7 @@ class VideoSink:
             self._mux(self._stream.encode(None))
             self._container.close()
             self._container = None
-            move_index_to_front(self._part)
+            index_at_front(self._part, self._frames)
             self._part.replace(self._path)
         except OSError as failure:
             self._give_up(failure)

@@ -15,6 +15,7 @@ from edgeseg.health import Health
 from edgeseg.metrics import Metrics
 from edgeseg.server.address import Address
 from edgeseg.server.page import LivePage
+from edgeseg.sinks import mp4
 from edgeseg.sinks.video import VideoSink
 from tests.edgeseg.results import make_drive, make_result, write_all
 
@@ -144,7 +145,11 @@ def test_a_run_that_stalls_or_goes_away_is_told_and_comes_back(open_page: Callab
         page.context.close()
 
 
-def test_a_recording_plays_in_the_browser(open_page: Callable[..., Page], tmp_path: Path) -> None:
+@pytest.mark.parametrize("most_index_first", [mp4.MOST_INDEX_FIRST, 0], ids=["short", "long, in fragments"])
+def test_a_recording_plays_in_the_browser(
+    open_page: Callable[..., Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_index_first: int
+) -> None:
+    monkeypatch.setattr(mp4, "MOST_INDEX_FIRST", most_index_first)
     path = tmp_path / "drive.mp4"
     write_all(VideoSink(path), make_drive(50, fps=25))
     page = open_page(path.as_uri())

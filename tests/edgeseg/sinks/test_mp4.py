@@ -12,7 +12,7 @@ import av
 import pytest
 
 from edgeseg.sinks import mp4
-from edgeseg.sinks.mp4 import join_mp4, move_index_to_front
+from edgeseg.sinks.mp4 import index_at_front, join_mp4
 from edgeseg.sinks.video import VideoSink
 from tests.edgeseg.results import list_names, make_drive, write_all
 
@@ -67,7 +67,7 @@ def test_without_room_for_a_second_copy_the_file_stays_as_it_is(small_disk: Path
     whole = path.read_bytes()
     room = shutil.disk_usage(small_disk).free
     (small_disk / "filler").write_bytes(b"x" * (room - len(whole) // 2))
-    move_index_to_front(path)
+    index_at_front(path, 30)
     assert path.read_bytes() == whole
     assert list_names(small_disk) == ["a.mp4", "filler"]
 
@@ -78,6 +78,6 @@ def test_a_rewrite_that_fails_half_way_leaves_the_file_as_it_was(
     path = _record(tmp_path / "a.mp4", 0, 60)
     whole = path.read_bytes()
     with file_size_limit(len(whole) // 2):
-        move_index_to_front(path)
+        index_at_front(path, 60)
     assert path.read_bytes() == whole
     assert list_names(tmp_path) == ["a.mp4"]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.frame import Frame, Segmentation
+from edgeseg.sinks import mp4
 from edgeseg.sinks.mp4 import TIME_BASE
 from edgeseg.sinks.sink import Result
 from edgeseg.sinks.video import VideoSink
@@ -209,6 +210,46 @@ def test_a_full_disk_is_told_in_one_line(small_disk: Path) -> None:
         write_all(VideoSink(path), (_noise(index) for index in range(400)))
     assert str(caught.value).startswith(f"{path}: writing stopped: no space left on the disk; free some")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limit", ["LARGEST_INDEX_FIRST", "MOST_INDEX_FIRST", "COPY_LIMIT_S"])
+def test_a_long_recording_stays_in_fragments_and_keeps_its_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """Rewriting it would take longer than a run may take to end."""
+    monkeypatch.setattr(mp4, limit, 0)
+    path = tmp_path / "long.mp4"
+    write_all(VideoSink(path), make_drive(130))
+    assert "moof" in _boxes(path)
+    times, _ = _read(path)
+    assert times == pytest.approx([index / 25 for index in range(130)], abs=1e-4)
+    with av.open(str(path)) as container:
+        assert container.duration == pytest.approx(130 / 25 * 1e6, abs=1000)
+    assert list_names(tmp_path) == ["long.mp4"]
+
+
+def test_a_recording_takes_no_memory_that_grows_with_it(tmp_path: Path) -> None:
+    """An index of these 200 000 pictures, of two hours, would be 14 MB."""
+    write_all(VideoSink(tmp_path / "short.mp4"), make_drive(50, width=64, height=64))
+    with av.open(str(tmp_path / "short.mp4")) as short:
+        pictures = short.streams.video[0]
+        packets = [bytes(packet) for packet in short.demux(pictures) if packet.size]
+        with av.open(str(tmp_path / "long.mp4"), "w", format="mp4", options=mp4.GROWING) as container:
+            stream = container.add_stream_from_template(pictures)
+            for number in range(200_000):
+                if number == 2000:
+                    before = _resident_kb()
+                packet = av.Packet(packets[0 if number % 50 == 0 else 1])
+                packet.is_keyframe = number % 50 == 0
+                packet.pts = packet.dts = number * 3600
+                packet.duration, packet.time_base, packet.stream = 3600, TIME_BASE, stream
+                container.mux(packet)
+            assert _resident_kb() - before < 4000
+
+
+def _resident_kb() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 
 
 def test_a_kill_leaves_the_fragments_playable(tmp_path: Path) -> None:
