@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError
+from edgeseg.sources.picture_file import check_picture_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 LABEL_SUFFIXES = (".png",)
@@ -222,11 +223,15 @@ def read_pair(pair: Pair, mapping: LabelMapping) -> tuple[NDArray[np.uint8], NDA
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """A picture file as (H, W, 3) uint8 BGR; alpha is dropped, 16 bits become 8. Raises DataError naming the file."""
+    """A picture file as (H, W, 3) uint8 BGR; alpha is dropped, 16 bits become 8.
+
+    Raises DataError, which names the file, for one that is damaged or larger than a small board's memory takes.
+    """
     return _imread(path, cv2.IMREAD_COLOR)
 
 
 def _imread(path: Path, flags: int) -> NDArray[Any]:
+    check_picture_file(path)
     try:
         data = np.fromfile(path, np.uint8)
     except FileNotFoundError as error:

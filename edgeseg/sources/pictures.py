@@ -11,7 +11,6 @@ from edgeseg.frame import Frame
 from edgeseg.labels import read_image
 from edgeseg.sources import PICTURE_SUFFIXES
 from edgeseg.sources.pace import Pace
-from edgeseg.sources.picture_file import check_picture_file
 
 #: Pictures a second when a folder is played live and nobody says how fast: quick enough to look like a drive.
 DEFAULT_FPS = 10.0
@@ -50,7 +49,6 @@ class PictureSource:
         if self._index >= len(self._paths) and not self._loop:
             return None
         path = self._paths[self._index % len(self._paths)]
-        check_picture_file(path)
         image = read_image(path)
         captured_ns = self._pace.wait_until(self._index * self._step_ns)
         if captured_ns is None:

@@ -202,3 +202,15 @@ def test_pictures_of_any_depth_and_channels_become_bgr(tmp_path: Path) -> None:
         assert image.shape == (3, 4, 3)
         assert image.dtype == np.uint8
         assert (image == 200).all()
+
+
+@pytest.mark.parametrize("broken", ["images", "labels"])
+def test_a_picture_or_mask_that_is_too_large_is_named(folders: tuple[Path, Path], broken: str) -> None:
+    for folder in folders:
+        height, width = (9000, 16000) if folder.name == broken else (90, 160)
+        # One bit a pixel, so that the test itself is small.
+        cv2.imwrite(str(folder / "a.png"), np.zeros((height, width), np.uint8), [cv2.IMWRITE_PNG_BILEVEL, 1])
+    (pair,) = find_pairs(*folders)
+    with pytest.raises(DataError, match=rf"{broken}/a\.png: 16000x9000 is too large, 144 megapixels") as caught:
+        read_pair(pair, LabelMapping.load("edgeseg"))
+    assert "\n" not in str(caught.value)
