@@ -161,8 +161,9 @@ class Summary:
             )
         if self.shares:
             lines.append("picture     " + ", ".join(f"{name} {share:.1%}" for name, share in self.shares.items()))
-        for name, stage in self.stage_ms.items():
-            lines.append(f"{name:<11} p50 {stage['p50']:.2f} ms, p99 {stage['p99']:.2f} ms")
+        if self.stage_ms:
+            stages = ", ".join(f"{name} {stage['p50']:.1f}" for name, stage in self.stage_ms.items())
+            lines.append(f"median ms   {stages}")
         for name, sink in self.sinks.items():
             lines.append(f"output      {name}: {sink['written']} written, {sink['dropped']} dropped")
         return "\n".join(lines)
@@ -186,7 +187,7 @@ class Metrics:
         with self._lock:
             for tally in self._tallies():
                 tally.frames_in += 1
-                tally.stage("read").add(read_ms)
+                tally.stage("next frame").add(read_ms)
             self._set_dropped(dropped)
 
     def count_dropped(self, dropped: int) -> None:

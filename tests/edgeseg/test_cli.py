@@ -115,7 +115,7 @@ def test_a_config_file_makes_a_run_and_flags_change_it(tmp_path: Path) -> None:
     result = run_edgeseg("run", "--config", config, "--duration", "1s")
     assert (result.returncode, result.stderr) == (0, "")
     assert (tmp_path / "from-file.jsonl").stat().st_size > 0
-    assert "\nfusion" not in result.stdout
+    assert ", fusion " not in result.stdout
     result = run_edgeseg("run", "--config", config, "--duration", "1s", "--save", tmp_path / "from-flag.jsonl")
     assert (result.returncode, result.stderr) == (0, "")
     assert (tmp_path / "from-flag.jsonl").stat().st_size > 0
@@ -123,8 +123,8 @@ def test_a_config_file_makes_a_run_and_flags_change_it(tmp_path: Path) -> None:
 
 def test_fusion_can_be_switched_off(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 3)
-    assert "\nfusion" in run_edgeseg("run", clip).stdout
-    assert "\nfusion" not in run_edgeseg("run", clip, "--no-fusion").stdout
+    assert ", fusion " in run_edgeseg("run", clip).stdout
+    assert ", fusion " not in run_edgeseg("run", clip, "--no-fusion").stdout
 
 
 def test_a_loop_goes_on_until_the_duration_is_over(tmp_path: Path) -> None:

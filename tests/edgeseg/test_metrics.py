@@ -87,6 +87,7 @@ def test_the_summary_adds_everything_up() -> None:
     assert "1.0 frames per second" in text
     assert "p50 30.0 ms" in text
     assert "road 50.0%" in text
+    assert "next frame 2.0, segment 8.0" in text
     assert "a.jsonl: 3 written, 1 dropped" in text
 
 
