@@ -19,7 +19,8 @@ from convert.report import write_report
 from convert.verify import compare
 from edgeseg.errors import SinkUnavailableError, UsageError
 from edgeseg.labels import LabelMapping, find_pairs
-from edgeseg.model_card import Metrics, read_card
+from edgeseg.model_card import Metrics, ModelCard, read_card
+from edgeseg.sinks.files import prepare_folder, say_why
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Request:
 def convert(request: Request, console: Console) -> tuple[Path, Path]:
     """Converts; returns the paths of the float32 and the INT8 model. Shows its steps and the verdict on `console`.
 
-    Raises GateFailedError when INT8 is not as good as float; `request.out` then holds nothing new.
+    Raises GateFailedError when INT8 is not as good as float; `request.out` then holds nothing new, the report says why.
     """
     hand_over = read_hand_over(request.source)
     trained = hand_over.card
@@ -52,6 +53,10 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
     mapping = LabelMapping.load(labelled.mapping)
     pairs = find_pairs(labelled.root / "images", labelled.root / "labels", mapping)
     dataset = f"{mapping.name} {labelled.root.resolve().name}"
+    # All that the user may have got wrong is told before the minutes of work.
+    prepare_folder(request.out)
+    if request.report is not None:
+        prepare_folder(request.report.parent)
 
     # Imported late: TensorFlow takes seconds, and a wrong path should be told at once.
     from convert.quantize import convert_float, convert_int8, load_network, resize_network
@@ -63,22 +68,31 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
     int8_bytes = convert_int8(network, lambda: iterate_samples(images, input_hw, trained.input.fit))
     ops = read_ops(int8_bytes)
     findings = judge_ops(ops)
+
+    def describe_model(quantization: Quantization, metrics: dict[str, Metrics]) -> ModelCard:
+        return describe(
+            trained,
+            input_hw=input_hw,
+            output_hw=network.output_shape[1:3],
+            quantization=quantization,
+            metrics=metrics,
+        )
+
     if not all(op.builtin for op in ops):
+        # No runtime loads it, so there is nothing to compare.
         console.print(tabulate(findings))
+        if request.report is not None:
+            sizes = len(float_bytes), len(int8_bytes)
+            write_report(request.report, describe_model("int8", {}), ops, findings, None, sizes)
         enforce(findings, trained.name)
 
     with _open_folder(request.out) as folder:
 
         def write(flatbuffer: bytes, quantization: Quantization, metrics: dict[str, Metrics]) -> Path:
-            card = describe(
-                trained,
-                input_hw=input_hw,
-                output_hw=network.output_shape[1:3],
-                quantization=quantization,
-                metrics=metrics,
-            )
+            card = describe_model(quantization, metrics)
             path = folder / name_file(card)
-            write_model(path, flatbuffer, card)
+            with _naming(request.out):
+                write_model(path, flatbuffer, card)
             return path
 
         # Both files need a card before the device's Segmenter takes them, and figures before they leave this folder.
@@ -93,7 +107,8 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
             sizes = float_path.stat().st_size, int8_path.stat().st_size
             write_report(request.report, read_card(int8_path), ops, findings, comparison, sizes)
         enforce(findings, int8_path.name)
-        return float_path.replace(request.out / float_path.name), int8_path.replace(request.out / int8_path.name)
+        with _naming(request.out):
+            return float_path.replace(request.out / float_path.name), int8_path.replace(request.out / int8_path.name)
 
 
 def _choose_calibration(request: Request, hand_over: HandOver) -> Sequence[Path]:
@@ -118,9 +133,16 @@ def _choose_validation(request: Request, hand_over: HandOver) -> LabelledSet:
 @contextmanager
 def _open_folder(out: Path) -> Iterator[Path]:
     """A folder inside `out` for files that have not passed yet; gone afterwards with all that was not moved away."""
+    with _naming(out):
+        folder = tempfile.TemporaryDirectory(prefix=".converting-", dir=out)
+    with folder as name:
+        yield Path(name)
+
+
+@contextmanager
+def _naming(out: Path) -> Iterator[None]:
+    """Makes SinkUnavailableError, which names `out`, of an OSError in writing there."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".converting-", dir=out) as folder:
-            yield Path(folder)
+        yield
     except OSError as error:
-        raise SinkUnavailableError(f"{out}: models cannot be written there: {error.strerror or error}") from error
+        raise SinkUnavailableError(f"{out}: models cannot be written there: {say_why(error)}") from error

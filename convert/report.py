@@ -40,20 +40,22 @@ td { font-variant-numeric: tabular-nums; }
 .key { display: inline-block; width: .9em; height: .9em; margin: 0 .3em 0 1em; vertical-align: -.1em; }
 """
 
+_NOT_RUN = "<p>Neither quality nor speed was measured: a graph with a custom op cannot be loaded.</p>"
+
 
 def write_report(
     path: Path,
     card: ModelCard,
     ops: Sequence[GraphOp],
     findings: Sequence[Finding],
-    comparison: Comparison,
+    comparison: Comparison | None,
     sizes: tuple[int, int],
 ) -> None:
     """Writes the page of an INT8 model (`card`, `ops`) beside its float one.
 
-    sizes: bytes of the float32 and the INT8 file. Raises SinkUnavailableError when the page cannot be written.
+    comparison: None when the gate failed on the graph alone, which nothing then ran. sizes: bytes of the float32 and
+    the INT8 file. Raises SinkUnavailableError when the page cannot be written.
     """
-    before, after = comparison.before, comparison.after
     failed = sum(not finding.passed for finding in findings)
     title = escape(f"{card.name} {card.input_hw[1]}x{card.input_hw[0]}")
     verdict = f'<span class="{"fail" if failed else "pass"}">{"fails" if failed else "passes"} the gate</span>'
@@ -64,15 +66,9 @@ def write_report(
         f"Trained on: {escape(origin or 'not stated')}.</p>",
         "<h2>The gate</h2>",
         _tabulate(["", "checked", "measured", "allowed"], (_show_finding(finding) for finding in findings)),
-        f"<h2>Quality on {escape(after.dataset)}, {after.images} pictures</h2>",
-        _tabulate(["", "float32", "INT8", "points"], _list_quality(before, after)),
-        f"<p>Both models agree on {100 * comparison.agreement:.2f} % of the labelled pixels.</p>",
+        *(_show_comparison(comparison, card.segment_classes) if comparison else [_NOT_RUN]),
         "<h2>Cost on the machine that converted</h2>",
         _tabulate(["", "float32", "INT8"], _list_cost(comparison, sizes)),
-        f"<h2>Pictures</h2><p>{_draw_key(card.segment_classes)}</p>",
-        '<div class="pictures"><b>true</b><b>float32</b><b>INT8</b>',
-        *(_embed_row(shown, card.segment_classes) for shown in comparison.shown),
-        "</div>",
         f"<h2>The {len(ops)} ops of the INT8 graph</h2>",
         _tabulate(["", "op", "output", "runs on"], (_show_op(op) for op in ops)),
     ]
@@ -87,6 +83,19 @@ def write_report(
         raise SinkUnavailableError(
             f"{path}: cannot write the report: {error.strerror}; choose another place"
         ) from error
+
+
+def _show_comparison(comparison: Comparison, classes: tuple[SegmentClass, ...]) -> list[str]:
+    before, after = comparison.before, comparison.after
+    return [
+        f"<h2>Quality on {escape(after.dataset)}, {after.images} pictures</h2>",
+        _tabulate(["", "float32", "INT8", "points"], _list_quality(before, after)),
+        f"<p>Both models agree on {100 * comparison.agreement:.2f} % of the labelled pixels.</p>",
+        f"<h2>Pictures</h2><p>{_draw_key(classes)}</p>",
+        '<div class="pictures"><b>true</b><b>float32</b><b>INT8</b>',
+        *(_embed_row(shown, classes) for shown in comparison.shown),
+        "</div>",
+    ]
 
 
 def _tabulate(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -125,10 +134,13 @@ def _list_quality(before: Evaluation, after: Evaluation) -> list[list[str]]:
     ]
 
 
-def _list_cost(comparison: Comparison, sizes: tuple[int, int]) -> list[list[str]]:
+def _list_cost(comparison: Comparison | None, sizes: tuple[int, int]) -> list[list[str]]:
+    rows = [["file, bytes", *(f"{size:,}" for size in sizes)]]
+    if comparison is None:
+        return rows
     timing = comparison.timing
     return [
-        ["file, bytes", *(f"{size:,}" for size in sizes)],
+        *rows,
         ["inference, one thread, median ms", f"{timing.reference.p50_ms:.2f}", f"{timing.model.p50_ms:.2f}"],
         ["inference, one thread, 95th percentile ms", f"{timing.reference.p95_ms:.2f}", f"{timing.model.p95_ms:.2f}"],
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 from pathlib import Path
 
@@ -104,7 +105,26 @@ def test_what_the_run_does_not_say_must_be_given(color_run: Path, tmp_path: Path
         convert(Request(color_run, tmp_path, calibration=[tmp_path / "nowhere"]), console)
 
 
-def test_folder_that_cannot_be_written_is_named(color_run: Path, tmp_path: Path, console: Console) -> None:
-    (tmp_path / "models").write_text("a file where the folder should be")
-    with pytest.raises(SinkUnavailableError, match=r"models: models cannot be written there"):
-        convert(Request(color_run, tmp_path / "models"), console)
+@pytest.mark.parametrize("blocked", ["out", "report"])
+def test_folder_that_cannot_be_written_is_named_before_the_work(
+    color_run: Path, tmp_path: Path, console: Console, blocked: str
+) -> None:
+    place = tmp_path / "models"
+    place.write_text("a file where the folder should be")
+    request = Request(color_run, place) if blocked == "out" else Request(color_run, tmp_path, report=place / "r.html")
+    with pytest.raises(SinkUnavailableError, match=r"models: cannot be written: file exists"):
+        convert(request, console)
+    assert console.export_text() == ""
+
+
+class _GoneTerminal(io.StringIO):
+    def write(self, text: str) -> int:
+        if "conversion gate" in text:
+            raise OSError(errno.EIO, "the terminal is gone")
+        return super().write(text)
+
+
+def test_trouble_with_something_else_is_not_laid_on_the_output(color_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="the terminal is gone"):
+        convert(Request(color_run, tmp_path / "models"), Console(width=160, file=_GoneTerminal()))
+    assert list((tmp_path / "models").iterdir()) == []

@@ -34,7 +34,7 @@ def _evaluation(wrong: int) -> Evaluation:
 def page(tmp_path: Path) -> str:
     ids = np.ones((30, 40), np.uint8)
     shown = Shown(np.full((30, 40, 3), 90, np.uint8), np.where(np.eye(30, 40), 255, ids).astype(np.uint8), ids, ids)
-    timing = Timings("float", Timing(2.5, 3.0), Timing(5.0, 6.0), 0.5, 0.4, 0.6)
+    timing = Timings("float", Timing(2.4, 2.5, 3.0), Timing(4.9, 5.0, 6.0), 0.5, 0.4, 0.6)
     before, after = _evaluation(10), _evaluation(30)
     card = ModelCard(
         name="test",
@@ -90,7 +90,16 @@ def test_what_the_card_says_is_text_not_markup(page: str) -> None:
 
 def test_place_that_cannot_be_written_is_named(tmp_path: Path, page: str) -> None:
     (tmp_path / "file").write_text("")
-    timing = Timings("float", Timing(1, 1), Timing(1, 1), 1, 1, 1)
+    timing = Timings("float", Timing(1, 1, 1), Timing(1, 1, 1), 1, 1, 1)
     comparison = Comparison(_evaluation(0), _evaluation(0), 1.0, timing, ())
     with pytest.raises(SinkUnavailableError, match="cannot write the report"):
         write_report(tmp_path / "file" / "r.html", ModelCard(name="t", input_hw=(64, 96)), [], [], comparison, (1, 1))
+
+
+def test_gate_that_failed_on_the_graph_alone_has_its_page_too(tmp_path: Path) -> None:
+    ops = [*OPS, GraphOp(2, "FlexErf", (1, 16, 24, 4), False, False)]
+    path = tmp_path / "report.html"
+    write_report(path, ModelCard(name="test", input_hw=(64, 96)), ops, judge_ops(ops), None, (2_000_000, 500_000))
+    text = re.sub(r"<[^>]+>", "|", path.read_text(encoding="utf-8"))
+    for said in ("test 96x64: |fails the gate", "FlexErf", "custom op", "2,000,000", "was measured"):
+        assert said in text, said
