@@ -6,12 +6,19 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
 from convert.calibrate import SAMPLE_COUNT
-from convert.conversion import Request, convert
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, UsageError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in the one line of every other error, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -23,7 +30,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m convert",
         description="Converts a trained network to .tflite, float32 and INT8; writes them only if INT8 is as good.",
     )
@@ -46,9 +53,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
     try:
+        options = build_parser().parse_args(arguments)
+        # Imported late: `--help` and a mistyped flag are answered where the packages for converting are missing, too.
+        from convert.conversion import Request, convert
+
         request = Request(
             source=options.source,
             out=options.out,
@@ -61,8 +70,13 @@ def main(arguments: list[str] | None = None) -> int:
         for path in convert(request, Console(stderr=True)):
             print(path)
     except EdgesegError as error:
-        print(f"convert: error: {error}", file=sys.stderr)
+        # One line, whatever a library put into its message.
+        print(f"convert: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        print(f"convert: error: {package} is not installed; run pip install -e '.[convert]'", file=sys.stderr)
+        return UsageError.exit_code
     except KeyboardInterrupt:
         print("convert: stopped; nothing was written", file=sys.stderr)
         return 130

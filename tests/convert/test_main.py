@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,9 @@ from convert.__main__ import main, parse_size
 from tests.convert.conftest import ROOT
 
 
-def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "convert", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=200
-    )
+def _run(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "convert", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=env, check=False)
 
 
 def test_size_is_width_first() -> None:
@@ -52,18 +52,28 @@ def test_failed_gate_exits_with_65_and_its_table(color_run: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nowhere", "--out", "models"], 66, "convert: error: nowhere: no such run folder or .keras file"),
-        (["run", "--out", "models", "--size", "big"], 2, "'big' is no size"),
+        (["nowhere", "--out", "models"], 66, "nowhere: no such run folder or .keras file"),
+        (["run", "--out", "models", "--size", "big"], 2, "--size: 'big' is no size"),
         (["run"], 2, "--out"),
         (["run", "--out", "models", "--no-gate"], 2, "--no-gate"),
+        ([], 2, "RUN_OR_KERAS"),
     ],
 )
 def test_wrong_use_is_one_clear_line(
     arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    try:
-        exit_code = main(arguments)
-    except SystemExit as stop:  # argparse's own way out
-        exit_code = int(stop.code or 0)
-    assert exit_code == code
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert main(arguments) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("convert: error: ")
+    assert message in line
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "keras", "ai_edge_litert"])
+def test_missing_package_is_one_line_that_says_how_to_install_it(color_run: Path, tmp_path: Path, package: str) -> None:
+    """The virtual environment of a device has no TensorFlow."""
+    # Python imports it at start-up and takes None for "there is no such module".
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{package!r}] = None\n")
+    result = _run(color_run, "--out", tmp_path / "models", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert line == f"convert: error: {package} is not installed; run pip install -e '.[convert]'"
