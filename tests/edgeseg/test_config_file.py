@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from edgeseg.config import Config, Part, allowed_keys
 from edgeseg.config_file import Flag, load_config
 from edgeseg.errors import ConfigError, UsageError
 
@@ -162,3 +164,23 @@ def test_a_heading_with_everything_under_it_commented_out_is_nothing(tmp_path: P
     path = write(tmp_path, "camera:\n#  fps: 3\nduration:\n")
     assert load_config(path) == load_config()
     assert load_config(path, [Flag("--camera-fps", ("camera", "fps"), 4.0)]).camera.fps == 4
+
+
+def test_the_example_names_every_key_and_its_default() -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "edgeseg.yaml"
+    assert load_config(example) == load_config(flags=[Flag("SOURCE", ("source",), "0")])
+    text = example.read_text(encoding="utf-8")
+    for heading in allowed_keys(()):
+        assert re.search(rf"^(# )?{heading}:", text, re.MULTILINE), heading
+        if isinstance(getattr(Config(), heading), Part):
+            for key in allowed_keys((heading,)):
+                assert re.search(rf"^  (# )?{key}:", text, re.MULTILINE), f"{heading}.{key}"
+
+
+def test_what_the_example_leaves_out_may_be_put_in(tmp_path: Path) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "edgeseg.yaml"
+    everything = re.sub(r"^( *)# (\w+: )", r"\1\2", example.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    config = load_config(write(tmp_path, everything))
+    assert config.camera.size == (1280, 720)
+    assert config.output.http is not None
+    assert config.model.path == Path("models/mine-int8.tflite")
