@@ -137,6 +137,9 @@ class PartRecorder:
     def _open_part(self, frame: Frame) -> Part:
         part = Part(_stem(self._folder, len(self.parts)), frame.index, frame.captured_ns)
         self._sinks = []
+        for left in (part.video, part.records):
+            # Of a run that was killed: the frames are made again, and a sink would keep it beside them.
+            left.with_name(left.name + ".part").unlink(missing_ok=True)
         if self._video:
             self._sinks.append(self._of_part.enter_context(VideoSink(part.video)))
         if self._clock is not None:

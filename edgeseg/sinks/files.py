@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgeseg.errors import SinkUnavailableError
 
 
-def prepare_folder(folder: Path) -> None:
-    """Makes a folder and sees that it can be written to. Raises SinkUnavailableError."""
+def prepare_folder(folder: Path) -> list[Path]:
+    """Makes a folder and sees that it can be written to; returns what was made. Raises SinkUnavailableError."""
     probe = folder / ".edgeseg-write-test"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = make_folder(folder)
         probe.open("wb").close()
         probe.unlink()
     except OSError as error:
         raise SinkUnavailableError(f"{folder}: cannot be written: {say_why(error)}") from error
+    return made
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Makes a folder and those around it; returns what was missing, innermost first. Raises OSError."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def drop_folders(folders: Sequence[Path]) -> None:
+    """Removes folders, innermost first, as far as they are empty."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -9,17 +9,20 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, NoReturn
 
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.sinks.files import say_why
+from edgeseg.sinks.growing import GrowingFile
 from edgeseg.sinks.sink import Result
 
 Clock = Literal["wall", "file", "none"]
 
 
 class JsonlSink:
-    """Appends a record for every result to a file that starts empty; a record is on its way to the disk at once.
+    """Appends a record for every result to NAME.jsonl.part, each on its way to the disk at once.
+
+    The file gets its name when it is closed; one of that name that is there already stays until then.
 
     Keys: `index` (of the frame in its source), `source`, `shares` (class name -> share of the picture, 0..1) and
     `timings_ms` (stage -> milliseconds). Between them, by what the capture times are: with the clock `wall` `time_s`
@@ -31,42 +34,61 @@ class JsonlSink:
 
     def __init__(self, path: Path, *, clock: Clock = "wall") -> None:
         self.name = str(path)
-        self._path = path
+        self._growing = GrowingFile(path)
         self._clock = clock
         self._file: io.FileIO | None = None
         self._first_ns: int | None = None
+        self._given_up = False
 
     def __enter__(self) -> JsonlSink:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: a line is a single write, so that a reader of the growing file meets whole records.
-            self._file = io.FileIO(self._path, "w")
+            self._growing.prepare()
         except OSError as error:
             raise SinkUnavailableError(f"{self.name}: cannot be written: {say_why(error)}") from error
         return self
 
     def write(self, result: Result) -> None:
         """Writes one record. Raises SinkUnavailableError when the disk is full; only whole records stay in the file."""
-        assert self._file is not None, "a sink is opened before it is written to"
         line = (json.dumps(self._record(result), ensure_ascii=False) + "\n").encode()
-        before = self._file.tell()
+        before = 0
         try:
+            if self._file is None:
+                self._growing.begin()
+                # Unbuffered: a line is a single write, so that a reader of the growing file meets whole records.
+                self._file = io.FileIO(self._growing.part, "w")
+            before = self._file.tell()
             written = self._file.write(line)
             if written != len(line):
                 # A disk with room for half a line takes half a line; the rest gives the reason.
                 self._file.write(line[written:])
         except OSError as error:
-            os.ftruncate(self._file.fileno(), before)
-            raise SinkUnavailableError(
-                f"{self.name}: writing stopped: {say_why(error)}; the records before stay there"
-            ) from error
+            self._give_up(before, error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._given_up:
+            return
+        if self._file is None:
+            self._growing.drop()
+            return
+        self._file.close()
+        try:
+            self._growing.complete()
+        except OSError as failure:
+            raise SinkUnavailableError(
+                f"{self.name}: cannot be given its name: {say_why(failure)}; it is {self._growing.part}"
+            ) from failure
+
+    def _give_up(self, size: int, error: OSError) -> NoReturn:
+        """Keeps the whole records, `size` bytes, then says why there are no more."""
+        self._given_up = True
         if self._file is not None:
+            os.ftruncate(self._file.fileno(), size)
             self._file.close()
-            self._file = None
+        kept = self._growing.keep()
+        what = "nothing of it could be kept" if kept is None else f"the records before stay in {kept}"
+        raise SinkUnavailableError(f"{self.name}: writing stopped: {say_why(error)}; {what}") from error
 
     def _record(self, result: Result) -> dict[str, object]:
         segmentation = result.segmentation

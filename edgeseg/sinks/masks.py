@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.frame import Frame, Segmentation
-from edgeseg.sinks.files import prepare_folder, write_bytes
+from edgeseg.sinks.files import drop_folders, prepare_folder, write_bytes
 from edgeseg.sinks.sink import Result
 
 
@@ -29,9 +29,10 @@ class MaskSink:
         self.name = str(folder)
         self._folder = folder
         self._name_file = name_file
+        self._made: list[Path] = []
 
     def __enter__(self) -> MaskSink:
-        prepare_folder(self._folder)
+        self._made = prepare_folder(self._folder)
         return self
 
     def write(self, result: Result) -> None:
@@ -43,7 +44,8 @@ class MaskSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Every file is complete already."""
+        # Every file is complete already; without one the run has never begun.
+        drop_folders(self._made)
 
 
 def enlarge_classes(segmentation: Segmentation) -> NDArray[np.uint8]:

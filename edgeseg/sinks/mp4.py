@@ -14,8 +14,8 @@ import av
 #: MPEG's clock: every usual frame rate, 30000/1001 included, has a whole number of its ticks in a frame.
 TIME_BASE = Fraction(1, 90_000)
 
-#: Fragments of a second, playable up to the last one. Nothing of a fragment is kept once it is written, so that a run of
-#: days takes no more memory than one of minutes: an index would cost 70 bytes a picture, and time when it is closed.
+#: Fragments of a second, playable up to the last one. Nothing of a fragment is kept once it is written: a run of days
+#: takes no more memory than one of minutes. An index would cost 70 bytes a picture, and time when it is closed.
 GROWING = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer",
     "frag_duration": "1000000",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.sinks.files import say_why
+from edgeseg.sinks.growing import GrowingFile
 from edgeseg.sinks.mp4 import GROWING, TIME_BASE, index_at_front, ticks
 from edgeseg.sinks.sink import Result
 
@@ -43,8 +43,9 @@ LIMITED_RANGE = 1
 class VideoSink:
     """Records the overlay of every result; the pictures keep the distances in time at which they were captured.
 
-    The file grows under `NAME.mp4.part`, in fragments of one second that stay playable if the process is killed, and
-    gets its name when it is closed; a short one is rewritten then with its index in front. Its size is that of the first picture, made even as H.264's 4:2:0 asks (an odd
+    The file grows as `NAME.mp4.part`, in fragments of one second that stay playable if the process is killed, and gets
+    its name when it is closed; a short one is rewritten then with its index in front. One of that name that is there
+    already stays until then. Its size is that of the first picture, made even as H.264's 4:2:0 asks (an odd
     side is extended by repeating its last pixels); a later picture of another size is scaled to it.
     """
 
@@ -52,33 +53,27 @@ class VideoSink:
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
+        self._growing = GrowingFile(path)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._first_ns = 0
         self._pts = -1
         self._frames = 0
+        self._given_up = False
         self._step = int(1 / TIME_BASE / 25)
 
     def __enter__(self) -> VideoSink:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "it is a folder")
-            # PyAV creates the file only with the first picture; the user should hear of a read-only folder now.
-            self._part.open("wb").close()
-            self._container = av.open(str(self._part), "w", format="mp4", options=GROWING)
+            self._growing.prepare()
         except OSError as error:
             raise SinkUnavailableError(f"{self.name}: cannot be written: {say_why(error)}") from error
         return self
 
     def write(self, result: Result) -> None:
         """Encodes the overlay. Raises SinkUnavailableError when the disk is full; what was written stays playable."""
-        assert self._container is not None, "a sink is opened before it is written to"
         picture = result.overlay()
         if self._stream is None:
-            self._stream = _add_stream(self._container, *_even_size(picture))
+            self._stream = self._begin(*_even_size(picture))
             self._first_ns = result.captured_ns
         pts = ticks(result.captured_ns - self._first_ns)
         # A clock may stand still or step back (a looped file); a decoder refuses that.
@@ -97,21 +92,28 @@ class VideoSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._container is None:
+        if self._given_up:
             return
         if self._stream is None:
-            self._container.close()
-            self._container = None
-            self._part.unlink(missing_ok=True)
+            self._growing.drop()
             return
+        assert self._container is not None
         try:
             self._mux(self._stream.encode(None))
             self._container.close()
             self._container = None
-            index_at_front(self._part, self._frames)
-            self._part.replace(self._path)
+            index_at_front(self._growing.part, self._frames)
+            self._growing.complete()
         except OSError as failure:
             self._give_up(failure)
+
+    def _begin(self, width: int, height: int) -> VideoStream:
+        try:
+            self._growing.begin()
+            self._container = av.open(str(self._growing.part), "w", format="mp4", options=GROWING)
+        except OSError as error:
+            self._give_up(error)
+        return _add_stream(self._container, width, height)
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         assert self._container is not None
@@ -121,17 +123,16 @@ class VideoSink:
             self._container.mux(packet)
 
     def _give_up(self, error: OSError) -> NoReturn:
-        """Keeps the fragments that reached the disk under the file's name, then says why there are no more."""
+        """Keeps the fragments that reached the disk, then says why there are no more."""
+        self._given_up = True
         if self._container is not None:
             # The disk that refused a picture refuses the index too; the fragments do without it.
             with contextlib.suppress(OSError):
                 self._container.close()
             self._container = None
-        kept = "nothing of it could be kept"
-        with contextlib.suppress(OSError):
-            self._part.replace(self._path)
-            kept = "what was written before stays there"
-        raise SinkUnavailableError(f"{self.name}: writing stopped: {say_why(error)}; {kept}") from error
+        kept = self._growing.keep()
+        what = "nothing of it could be kept" if kept is None else f"what was written before stays in {kept}"
+        raise SinkUnavailableError(f"{self.name}: writing stopped: {say_why(error)}; {what}") from error
 
 
 def _add_stream(container: OutputContainer, width: int, height: int) -> VideoStream:

@@ -190,7 +190,7 @@ def test_what_was_written_before_the_disk_refused_can_be_played(
     tmp_path: Path, file_size_limit: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     path = tmp_path / "full.mp4"
-    said = r"writing stopped.*what was written before stays there"
+    said = r"writing stopped.*what was written before stays in "
     with file_size_limit(12_000_000), pytest.raises(SinkUnavailableError, match=said):
         write_all(VideoSink(path), (_noise(index) for index in range(400)))
     assert list_names(tmp_path) == ["full.mp4"]
