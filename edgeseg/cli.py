@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgeseg.fusion import TemporalFusion
     from edgeseg.pipeline import Pipeline
     from edgeseg.runtimes import RuntimeChoice
+    from edgeseg.sinks import Sink
 
 # ClickException, the base of everything typer raises for a command line it cannot follow. Reached through its child:
 # newer versions of typer carry click inside themselves, and `import click` would find another class, or none.
@@ -150,7 +151,7 @@ def _build(config: Config) -> Pipeline:
     from edgeseg.overlay import draw_overlay
     from edgeseg.pipeline import Pipeline
     from edgeseg.segmenter import Segmenter
-    from edgeseg.sinks import Sink, open_sink
+    from edgeseg.sinks import open_sink
     from edgeseg.sources import SOURCE_HELP, open_source
     from edgeseg.sources.camera import CameraMode
 
@@ -163,8 +164,8 @@ def _build(config: Config) -> Pipeline:
         camera=CameraMode(config.camera.size, config.camera.fps, config.camera.format),
         pictures_fps=config.pictures.fps,
     )
-    _refuse_clashes(config.source, config.output.save)
     sinks: list[Sink] = [open_sink(uri) for uri in config.output.save]
+    _refuse_clashes(config.source, zip(config.output.save, sinks, strict=True))
     if config.output.window:
         sinks.append(open_sink("window:"))
     segmenter = Segmenter(config.model.path, config.model.threads, config.model.runtime)
@@ -202,14 +203,20 @@ def _build_fusion(config: Config) -> TemporalFusion | None:
     return TemporalFusion() if half_life_s is None else TemporalFusion(half_life_s * 1e3)
 
 
-def _refuse_clashes(source: str, saves: Sequence[str]) -> None:
-    """Raises UsageError when two outputs are one file, or one of them is the source, which it would destroy."""
-    seen = {Path(source).resolve()}
-    for uri in saves:
-        place = Path(uri).resolve()
-        if place in seen:
-            what = "is the source itself" if place == Path(source).resolve() else "is given twice"
+def _refuse_clashes(source: str, saves: Iterable[tuple[str, Sink]]) -> None:
+    """Raises UsageError when two outputs are one file or folder, or would overwrite the source."""
+    from edgeseg.sources import PICTURE_SUFFIXES
+
+    ours = Path(source).resolve()
+    seen: set[Path] = set()
+    for uri, sink in saves:
+        place = Path(sink.name).resolve()
+        # Beside a picture, a mask could get the very name that the picture has.
+        if place == ours or (place == ours.parent and ours.suffix.lower() in PICTURE_SUFFIXES):
+            what = "is the source itself" if place == ours else "is the folder of the source"
             raise UsageError(f"--save {uri}: {what}; choose another name")
+        if place in seen:
+            raise UsageError(f"--save {uri}: is given twice; choose another name")
         seen.add(place)
 
 

@@ -136,6 +136,23 @@ def test_a_loop_goes_on_until_the_duration_is_over(tmp_path: Path) -> None:
     assert int(counted[1]) > 5
 
 
+def test_masks_never_go_over_the_source(tmp_path: Path) -> None:
+    picture = tmp_path / "frames" / "000000.png"
+    picture.parent.mkdir()
+    assert cv2.imwrite(str(picture), np.zeros((9, 16, 3), np.uint8))
+    before = picture.read_bytes()
+    masks = f"masks:{tmp_path}/./frames"
+    assert_one_error(run_edgeseg("run", picture.parent, "--save", masks), 2, masks, "is the source itself")
+    assert_one_error(run_edgeseg("run", picture, "--save", masks), 2, masks, "is the folder of the source")
+    assert picture.read_bytes() == before
+
+
+def test_two_spellings_of_one_folder_are_a_clash(tmp_path: Path) -> None:
+    saves = ("--save", f"masks:{tmp_path}/a", "--save", f"masks:{tmp_path}/./a/")
+    assert_one_error(run_edgeseg("run", "synthetic:64x64", *saves), 2, "./a/: is given twice")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_line_an_interval_tells_of_the_run(tmp_path: Path) -> None:
     config = tmp_path / "edgeseg.yaml"
     config.write_text("log: {interval: 500ms}")
