@@ -7,35 +7,27 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edgeseg.errors import ConfigError, InputNotFoundError
+from edgeseg.fields import Part, parse_size
 
 SHIPPED_RECIPES = Path(__file__).parent / "recipes"
 
 
-def parse_size(value: Any) -> Any:
+def _read_size(value: Any) -> Any:
     """'480x352' (width x height, as people write it) becomes (352, 480), as arrays have it; the rest stays."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d+)x(\d+)", value)
-    if not match:
-        raise ValueError("write a size as WIDTHxHEIGHT, for instance 480x352")
-    return int(match[2]), int(match[1])
+    return parse_size(value)[::-1] if isinstance(value, str) else value
 
 
 # The encoder's deepest stride: a fractional feature map would be resized to another place than it came from.
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
-Size = Annotated[tuple[Side, Side], BeforeValidator(parse_size)]
+Size = Annotated[tuple[Side, Side], BeforeValidator(_read_size)]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 ForegroundName = Literal["road", "vehicle", "person"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class GroupSplit(_Part):
+class GroupSplit(Part):
     """Holds out whole groups of pictures: neighbouring frames of one drive never land on both sides.
 
     `group` is a regular expression over the stem whose first group names the drive; of the sorted drives every
@@ -57,7 +49,7 @@ class GroupSplit(_Part):
         return self
 
 
-class DatasetEntry(_Part):
+class DatasetEntry(Part):
     """A folder with images/ and labels/, how its raw labels map to classes, and how often it is drawn."""
 
     name: str
@@ -68,7 +60,7 @@ class DatasetEntry(_Part):
     licence: str = "unknown"
 
 
-class Pretrained(_Part):
+class Pretrained(Part):
     """Weights to start from: the file, what it was learnt from and where it comes from, and its licence.
 
     The last two are told in the card of every network that starts from it.
@@ -79,7 +71,7 @@ class Pretrained(_Part):
     licence: Annotated[str, Field(min_length=1)]
 
 
-class Augmentation(_Part):
+class Augmentation(Part):
     """How a picture is varied; the `*_p` are probabilities per picture.
 
     scale: zoom against the size the device would see. aspect: the largest stretch of either side, so that one model
@@ -88,7 +80,7 @@ class Augmentation(_Part):
 
     scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.5, 2.0)
     aspect: Annotated[float, Field(ge=1.0, le=2.0)] = 1.3
-    focus: dict[ForegroundName, Ratio] = {}
+    focus: dict[ForegroundName, Ratio] = Field(default_factory=dict)
     flip_p: Ratio = 0.5
     color_p: Ratio = 0.8
     blur_p: Ratio = 0.15
@@ -99,7 +91,7 @@ class Augmentation(_Part):
     jpeg_p: Ratio = 0.1
 
 
-class Loss(_Part):
+class Loss(Part):
     """Class-balanced cross entropy plus Dice; `balance` is the power of 1/share that weights a class (0: none)."""
 
     balance: Ratio = 0.4
@@ -107,7 +99,7 @@ class Loss(_Part):
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
 
 
-class Optimizer(_Part):
+class Optimizer(Part):
     """AdamW with linear warm-up and cosine decay to `final_lr_ratio`; ema is the decay of the weights' average."""
 
     lr: Annotated[float, Field(gt=0)] = 2e-3
@@ -118,7 +110,7 @@ class Optimizer(_Part):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.997
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """Everything a training run depends on, but for the machine."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]

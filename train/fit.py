@@ -172,21 +172,20 @@ class Trainer:
                     break
 
     def _train_epoch(self, loader: BatchLoader, epoch: int, progress: Progress) -> float:
+        """One epoch; returns the mean loss of its batches."""
         total = 0.0
         last = describe_row(self.rows[-1]) if self.rows else ""
-        task = progress.add_task(
-            f"epoch {epoch + 1}/{self.recipe.epochs}", total=self.recipe.steps_per_epoch, status=""
-        )
-        for step, (images, labels) in enumerate(loader.epoch(epoch)):
+        steps = self.recipe.steps_per_epoch
+        task = progress.add_task(f"epoch {epoch + 1}/{self.recipe.epochs}", total=steps, status="")
+        for step, (images, labels) in enumerate(loader.epoch(epoch), 1):
+            # The loss of this batch alone: Keras resets its running mean in every call.
             loss = float(self.model.train_on_batch(normalise_float(images), labels))
-            # train_on_batch returns the running mean since the last reset.
-            total = loss
             if not math.isfinite(loss):
                 raise DataError(f"the loss became {loss} in epoch {epoch}, step {step}; lower the learning rate")
-            progress.update(task, advance=1, status=f"loss {total:.4f}  {last}")
-        self.model.reset_metrics()
+            total += loss
+            progress.update(task, advance=1, status=f"loss {total / step:.4f}  {last}")
         progress.remove_task(task)
-        return total
+        return total / steps
 
     def _validate(self) -> dict[str, float]:
         """IoU of the averaged weights on every validation set; `val_mean` is the mean of their foreground means."""
