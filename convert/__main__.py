@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from convert.calibrate import SAMPLE_COUNT
 from edgeseg.errors import EdgesegError, UsageError
+from edgeseg.fields import parse_size
 
 
 class _Parser(argparse.ArgumentParser):
@@ -21,12 +21,11 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """`480x352` (width first) to (352, 480)."""
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write WIDTHxHEIGHT, such as 480x352")
-    return int(match[2]), int(match[1])
+def _read_size(text: str) -> tuple[int, int]:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -37,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("source", type=Path, metavar="RUN_OR_KERAS", help="a run folder, or a .keras file beside its card.json")
     add("--out", type=Path, required=True, metavar="DIR", help="where the two .tflite files go")
-    add("--size", type=parse_size, metavar="WxH", help="the input size (default: that of training)")
+    add("--size", type=_read_size, metavar="WxH", help="the input size (default: that of training)")
     add(
         "--calibration",
         type=Path,
@@ -61,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         request = Request(
             source=options.source,
             out=options.out,
-            input_hw=options.size,
+            input_hw=options.size and options.size[::-1],
             calibration=options.calibration or (),
             validation=options.validation,
             mapping=options.mapping,

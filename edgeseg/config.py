@@ -15,9 +15,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from edgeseg.errors import UsageError
+from edgeseg.fields import Part, parse_size
 from edgeseg.overlay import DEFAULT_OPACITY
 from edgeseg.runtimes import RuntimeChoice
 from edgeseg.server.address import Address
@@ -33,14 +34,6 @@ def parse_duration(text: object) -> float:
     if not seconds:
         raise ValueError("is not a duration; write for instance 10s, 500ms, 2m or 1h")
     return seconds
-
-
-def parse_size(text: object) -> tuple[int, int]:
-    """Returns the (width, height) that `1280x720` means. Raises ValueError."""
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text) if isinstance(text, str) else None
-    if not match:
-        raise ValueError("is not a size; write for instance 1280x720")
-    return int(match[1]), int(match[2])
 
 
 def parse_address(text: object) -> Address:
@@ -63,12 +56,6 @@ Size = Annotated[tuple[int, int], PlainValidator(parse_size)]
 HttpAddress = Annotated[Address, PlainValidator(parse_address)]
 Text = Annotated[str, BeforeValidator(_number_to_text), Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, le=1000)]
-
-
-class Part(BaseModel):
-    """A mapping in the file: read-only, and a key it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CameraConfig(Part):

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError
+from edgeseg.fields import Part
 from edgeseg.sources.picture_file import check_picture_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -29,14 +30,12 @@ Value = Annotated[int, Field(ge=0, le=0xFFFF)]
 Color = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 
-class LabelMapping(BaseModel):
+class LabelMapping(Part):
     """Which raw label values, or which colours, mean which class.
 
     Exactly one of `values` (pixels of one channel) and `colors` ("#rrggbb") is given. A data set whose files are named
     scene_leftImg8bit.png and scene_gtFine_labelIds.png pairs up by `image_suffix` and `label_suffix`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1)]
     values: dict[ClassName, tuple[Value, ...]] | None = None

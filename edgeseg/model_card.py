@@ -18,10 +18,11 @@ import zlib
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from edgeseg.classes import CLASSES, SegmentClass
 from edgeseg.errors import InputNotFoundError, ModelError
+from edgeseg.fields import Part
 from edgeseg.preprocess import PIXEL_OFFSET, PIXEL_SCALE, FitMode
 
 CARD_NAME = "edgeseg.json"
@@ -44,11 +45,7 @@ _DAMAGED_ZIP = (
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CardClass(_Part):
+class CardClass(Part):
     """One class in the order of the scores; `color` is #rrggbb."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -64,7 +61,7 @@ class CardClass(_Part):
         return SegmentClass(self.name, (red, green, blue))
 
 
-class InputContract(_Part):
+class InputContract(Part):
     """How pixels become the model's input: x = (pixel - pixel_offset) * pixel_scale.
 
     Only `fit` varies between models; the rest is the one contract that preprocess.py implements, written down for
@@ -77,7 +74,7 @@ class InputContract(_Part):
     pixel_scale: Annotated[float, Field(ge=PIXEL_SCALE, le=PIXEL_SCALE)] = PIXEL_SCALE
 
 
-class TrainingSet(_Part):
+class TrainingSet(Part):
     """A data set the model learnt from; `images` is the number of labelled pictures."""
 
     name: str
@@ -85,7 +82,7 @@ class TrainingSet(_Part):
     images: Annotated[int, Field(ge=1)]
 
 
-class Metrics(_Part):
+class Metrics(Part):
     """Measured quality on one data set; ratios 0..1, None for a class that did not occur."""
 
     iou: dict[str, float | None]
@@ -95,7 +92,7 @@ class Metrics(_Part):
     images: int | None = None
 
 
-class ModelCard(_Part):
+class ModelCard(Part):
     """The identity, the contract, the origin and the measured quality of a model."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -116,7 +113,7 @@ class ModelCard(_Part):
     # The pretrained weights that training started from, with their data and licence.
     started_from: str | None = None
     trained_on: tuple[TrainingSet, ...] = ()
-    metrics: dict[str, Metrics] = {}
+    metrics: dict[str, Metrics] = Field(default_factory=dict)
     training_sha256: Sha256 | None = None
     # Of the FlatBuffer in front of the card; append_card() fills them in.
     model_sha256: Sha256 | None = None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edgeseg.config import Config, allowed_keys, parse_address, parse_duration, parse_size
+from edgeseg.config import Config, allowed_keys, parse_address, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -21,17 +19,6 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
-
-
-@given(st.integers(1, 99_999), st.integers(1, 99_999))
-def test_sizes(width: int, height: int) -> None:
-    assert parse_size(f"{width}x{height}") == (width, height)
-
-
-@pytest.mark.parametrize("text", ["1280", "1280 x 720", "0x720", "1280x", "-1x1", 1280, [1280, 720], "123456x1"])
-def test_what_is_no_size(text: object) -> None:
-    with pytest.raises(ValueError, match="is not a size"):
-        parse_size(text)
 
 
 def test_addresses() -> None:

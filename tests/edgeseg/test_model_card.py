@@ -96,18 +96,17 @@ def test_a_flipped_bit_in_the_card_is_found_or_changes_nothing(model: Path) -> N
     bits = range(8 * len(bare), 8 * len(whole))
     # All of the directory at the end, where the exceptions differ; of the rest, whose sums are checked, a few.
     directory = 8 * whole.index(b"PK\1\2", len(bare))
-    changes_nothing = 0
+    said = []
     for place in [*random.Random(3).sample(bits, 400), *range(directory, bits.stop)]:
         damaged = bytearray(whole)
         damaged[place // 8] ^= 1 << place % 8
         model.write_bytes(damaged)
         try:
             assert read_model(model) == (card, bare)
-            changes_nothing += 1
         except ModelError as error:
-            assert "\n" not in str(error)
-    # The attributes and the dates of the members.
-    assert changes_nothing < 1000
+            said.append(str(error))
+    assert len(said) > 500
+    assert not [message for message in said if "\n" in message]
 
 
 def test_no_length_of_a_cut_off_file_passes(model: Path) -> None:
