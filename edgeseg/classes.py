@@ -14,6 +14,11 @@ class SegmentClass(NamedTuple):
     name: str
     color_rgb: tuple[int, int, int]
 
+    @property
+    def color_hex(self) -> str:
+        """The colour as #rrggbb."""
+        return "#{:02x}{:02x}{:02x}".format(*self.color_rgb)
+
 
 #: The classes of the bundled model; a class's index is its place here. The colours stay apart for red-green colour
 #: blindness (they differ in lightness too) and on asphalt, sky and foliage.
@@ -25,6 +30,3 @@ CLASSES: tuple[SegmentClass, ...] = (
 )
 
 CLASS_NAMES: tuple[str, ...] = tuple(item.name for item in CLASSES)
-
-#: The classes that the reports call foreground: everything but `other`.
-FOREGROUND_NAMES: tuple[str, ...] = CLASS_NAMES[1:]

@@ -53,7 +53,7 @@ class CardClass(Part):
 
     @classmethod
     def of(cls, item: SegmentClass) -> CardClass:
-        return cls(name=item.name, color="#{:02x}{:02x}{:02x}".format(*item.color_rgb))
+        return cls(name=item.name, color=item.color_hex)
 
     @property
     def segment_class(self) -> SegmentClass:

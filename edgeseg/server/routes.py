@@ -89,10 +89,7 @@ def describe_state(
         "frames": {"in": summary.frames_in, "segmented": summary.segmented, "dropped": summary.dropped},
         "viewers": feed.viewers,
         "pictures_encoded": feed.encoded_count,
-        "classes": [
-            {"name": item.name, "color": "#{:02x}{:02x}{:02x}".format(*item.color_rgb), "share": shares.get(item.name)}
-            for item in classes
-        ],
+        "classes": [{"name": item.name, "color": item.color_hex, "share": shares.get(item.name)} for item in classes],
     }
 
 

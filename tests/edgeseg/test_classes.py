@@ -6,13 +6,16 @@ from itertools import combinations
 
 import numpy as np
 
-from edgeseg.classes import CLASS_NAMES, CLASSES, FOREGROUND_NAMES, IGNORE_INDEX
+from edgeseg.classes import CLASS_NAMES, CLASSES, IGNORE_INDEX, SegmentClass
 
 
 def test_the_classes_and_their_order_are_the_products() -> None:
     assert CLASS_NAMES == ("other", "road", "vehicle", "person")
-    assert FOREGROUND_NAMES == ("road", "vehicle", "person")
     assert len(CLASSES) <= IGNORE_INDEX
+
+
+def test_a_colour_is_written_as_web_pages_write_it() -> None:
+    assert SegmentClass("sky", (0, 10, 255)).color_hex == "#000aff"
 
 
 def test_the_foreground_colours_stay_apart_in_colour_and_without_red_against_green() -> None:
