@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, InputNotFoundError
-from edgeseg.labels import IMAGE_SUFFIXES, read_image
+from edgeseg.labels import read_image
 from edgeseg.preprocess import FitMode, normalise_float, to_input
+from edgeseg.sources import PICTURE_SUFFIXES
 
 #: More pictures no longer move the ranges of a trained network, and every one of them costs a float inference.
 SAMPLE_COUNT = 200
@@ -36,9 +37,9 @@ def _list_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputNotFoundError(f"{folder}: no such folder of calibration images; give one with --calibration DIR")
     images = folder / "images" if (folder / "images").is_dir() else folder
-    found = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    found = sorted(path for path in images.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
     if not found:
-        raise DataError(f"{images}: holds no image to calibrate on ({', '.join(IMAGE_SUFFIXES)})")
+        raise DataError(f"{images}: holds no image to calibrate on ({', '.join(PICTURE_SUFFIXES)})")
     return found
 
 

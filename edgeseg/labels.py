@@ -18,9 +18,9 @@ from pydantic import Field, ValidationError, model_validator
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError
 from edgeseg.fields import Part
+from edgeseg.sources import PICTURE_SUFFIXES
 from edgeseg.sources.picture_file import check_picture_file
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 LABEL_SUFFIXES = (".png",)
 #: Marks a raw value in the look-up tables that the mapping does not name.
 _UNMAPPED = 254
@@ -183,12 +183,13 @@ def scan_pairs(
     Raises InputNotFoundError when a folder does not exist.
     """
     problems: list[str] = []
-    images = _by_stem(images_dir, IMAGE_SUFFIXES, image_suffix, problems)
+    images = _by_stem(images_dir, PICTURE_SUFFIXES, image_suffix, problems)
     labels = _by_stem(labels_dir, LABEL_SUFFIXES, label_suffix, problems)
     for stem in sorted(images.keys() - labels.keys()):
         problems.append(f"{images[stem]}: has no mask {labels_dir / (stem + label_suffix)}.png")
+    kinds = ", ".join(PICTURE_SUFFIXES)
     for stem in sorted(labels.keys() - images.keys()):
-        problems.append(f"{labels[stem]}: has no picture {images_dir / (stem + image_suffix)}.jpg or .png")
+        problems.append(f"{labels[stem]}: has no picture {images_dir / (stem + image_suffix)} ({kinds})")
     return [Pair(stem, images[stem], labels[stem]) for stem in sorted(images.keys() & labels.keys())], problems
 
 
@@ -201,7 +202,7 @@ def find_pairs(images_dir: Path, labels_dir: Path, mapping: LabelMapping | None 
         raise DataError(problems[0] + more)
     if not pairs:
         raise DataError(
-            f"{images_dir}: holds no pictures ({', '.join(IMAGE_SUFFIXES)}); give the folder of the pictures"
+            f"{images_dir}: holds no pictures ({', '.join(PICTURE_SUFFIXES)}); give the folder of the pictures"
         )
     return pairs
 

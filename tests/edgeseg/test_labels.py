@@ -121,12 +121,12 @@ def write_pair(folders: tuple[Path, Path], stem: str, suffix: str = ".jpg", labe
     cv2.imwrite(str(folders[1] / (stem + ".png")), np.full((6, 8), 3, np.uint8) if label is None else label)
 
 
-def test_pairs_are_found_sorted_with_subfolders_and_both_kinds_of_picture(folders: tuple[Path, Path]) -> None:
-    for stem, suffix in (("b", ".jpg"), ("a", ".png"), ("Zürich/c d", ".jpg")):
+def test_pairs_are_found_sorted_with_subfolders_and_all_kinds_of_picture(folders: tuple[Path, Path]) -> None:
+    for stem, suffix in (("b", ".jpg"), ("a", ".png"), ("Zürich/c d", ".JPEG"), ("c", ".bmp")):
         write_pair(folders, stem, suffix)
     (folders[0] / "Thumbs.db").write_text("not a picture")
     pairs = find_pairs(*folders)
-    assert [pair.stem for pair in pairs] == ["Zürich/c d", "a", "b"]
+    assert [pair.stem for pair in pairs] == ["Zürich/c d", "a", "b", "c"]
     image, label = read_pair(pairs[0], LabelMapping.load("camvid"))
     assert image.shape == (6, 8, 3)
     assert (label == 1).all()
