@@ -13,19 +13,19 @@ from edgeseg.sources.video import VideoFileSource
 
 
 class RestOfVideo:
-    """A video file without its first frames.
+    """A video file from the nanosecond `begin_ns` of it on.
 
-    They are decoded and dropped: that is exact with every codec and rate, where seeking is not, and it takes a small
-    part of the time that segmenting them took.
+    The frames before are decoded and dropped: that is exact with every codec and rate, where seeking is not, and it
+    takes a small part of the time that segmenting them took.
     """
 
     live = False
 
-    def __init__(self, path: Path, first: int, opened: Callable[[int | None], None]) -> None:
+    def __init__(self, path: Path, begin_ns: int, opened: Callable[[int | None], None]) -> None:
         """`opened` is called with the number of frames that the whole file says to have, once that is known."""
         self._source = VideoFileSource(path, live=False)
         self.name = self._source.name
-        self._first = first
+        self._begin_ns = begin_ns
         self._opened = opened
 
     @property
@@ -49,7 +49,7 @@ class RestOfVideo:
     def read(self) -> Frame | None:
         while True:
             frame = self._source.read()
-            if frame is None or frame.index >= self._first:
+            if frame is None or frame.captured_ns >= self._begin_ns:
                 return frame
 
     def interrupt(self) -> None:

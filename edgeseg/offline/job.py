@@ -31,8 +31,9 @@ from edgeseg.sinks.masks import MaskSink
 from edgeseg.sinks.pictures import PictureSink
 from edgeseg.sinks.sink import Sink
 
-#: Frames before the place where work goes on that are segmented again: the fusion forgets half every 60 ms.
-WARM_UP_FRAMES = 30
+#: How much of what comes before the place where work goes on is segmented again, in half-lives of the fusion: it
+#: remembers a thousandth of what was before that.
+WARM_UP_HALF_LIVES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,12 @@ class OfflineJob:
         with self._progress as progress, Segmenter(self._model, self._threads) as segmenter:
             model_sha256 = hashlib.sha256(segmenter.path.read_bytes()).hexdigest()
             prepare_folder(self._out)
-            items, missing = plan_items(self._inputs, self._out)
-            for error in missing:
+            plan = plan_items(self._inputs, self._out)
+            for path in plan.left_out:
+                progress.say(f"{path}: left out, an earlier run made it")
+            for error in plan.errors:
                 _fail(report, progress, error)
-            for item in items:
+            for item in plan.items:
                 if self._stopped:
                     break
                 self._do(item, model_sha256, segmenter, report)
@@ -117,10 +120,11 @@ class OfflineJob:
             if (
                 done is not None
                 and done["identity"] == identity
-                and all(Path(path).exists() for path in done["outputs"])
+                and all((self._out / name).exists() for name in done["outputs"])
             ):
                 report.skipped.append(item.name)
-                self._progress.say(f"{item.path}: done already, {', '.join(done['outputs'])}")
+                places = ", ".join(str(self._out / name) for name in done["outputs"])
+                self._progress.say(f"{item.path}: done already, {places}")
                 broken = done["broken"]
             else:
                 broken = self._make(item, identity, segmenter, report)
@@ -200,7 +204,10 @@ class OfflineJob:
         source: RestOfVideo | PictureList
         if item.kind == "video":
             fusion = TemporalFusion() if self._choices.fusion else None
-            source = RestOfVideo(item.path, max(0, first - (WARM_UP_FRAMES if fusion else 0)), opened)
+            begin_ns = recorder.following_ns
+            if fusion is not None:
+                begin_ns -= round(WARM_UP_HALF_LIVES * fusion.half_life_ms * 1e6)
+            source = RestOfVideo(item.path, begin_ns, opened)
         else:
             # Pictures of a folder need not follow each other.
             fusion = None
@@ -231,7 +238,9 @@ class OfflineJob:
         if self._choices.records:
             outputs.append(item.records(self._out))
             join_records(recorder.parts, outputs[-1])
-        done = {"identity": identity, "outputs": [str(path) for path in outputs], "broken": recorder.broken}
+        # By their names in the folder, so that the same job is known wherever it is run from.
+        names = [path.name for path in outputs]
+        done = {"identity": identity, "outputs": names, "broken": recorder.broken}
         write_record(item.record(self._out), done)
         shutil.rmtree(partial)
         return True
@@ -288,7 +297,7 @@ def _move(made: Path, target: Path, item: Item, ours: Sequence[str]) -> None:
             path.replace(target)
         return
     # Nothing is left to move when a run was killed after this and before it was noted.
-    if files and str(target) in ours:
+    if files and target.name in ours:
         shutil.rmtree(target, ignore_errors=True)
     target.mkdir(exist_ok=True)
     for path in files:

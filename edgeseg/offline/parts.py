@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -12,11 +13,14 @@ from types import TracebackType
 from edgeseg.errors import EdgesegError, SinkUnavailableError
 from edgeseg.frame import Frame
 from edgeseg.offline.plan import read_record, write_record
-from edgeseg.sinks.files import say_why
+from edgeseg.sinks.files import flush_to_disk, say_why
 from edgeseg.sinks.jsonl import Clock, JsonlSink
-from edgeseg.sinks.mp4 import join_mp4
+from edgeseg.sinks.mp4 import is_mp4, join_mp4
 from edgeseg.sinks.sink import Result, Sink
 from edgeseg.sinks.video import VideoSink
+
+#: What is noted of a part.
+NOTED = ("following", "at_ns", "last_ns", "frames", "sizes", "broken")
 
 #: Frames in a part, so the most that a kill -9 costs: half a minute of a drive.
 PART_FRAMES = 750
@@ -26,13 +30,16 @@ PART_FRAMES = 750
 class Part:
     """One piece, of `frames` frames of which the last has number `following - 1`.
 
-    at_ns: the time of its first frame. broken: what was said of pictures that could not be read on the way.
+    at_ns, last_ns: the times of its first and its last frame. sizes: the bytes of its files, by name. broken: what was
+    said of pictures that could not be read on the way.
     """
 
     stem: Path
     following: int
     at_ns: int
+    last_ns: int
     frames: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
     @property
@@ -50,15 +57,18 @@ class Part:
 
 
 def find_parts(folder: Path, *, video: bool, records: bool) -> list[Part]:
-    """Returns the complete parts in a folder, up to the first gap."""
+    """Returns the complete parts in a folder, up to the first that is missing or damaged."""
     parts: list[Part] = []
     while True:
         stem = _stem(folder, len(parts))
         note = read_record(stem.with_suffix(".json"))
         if note is None:
             return parts
-        part = Part(stem, note["following"], note["at_ns"], note["frames"], note["broken"])
-        if (video and not part.video.exists()) or (records and not part.records.exists()):
+        part = Part(stem, **{key: note[key] for key in NOTED})
+        files = ([part.video] if video else []) + ([part.records] if records else [])
+        if not all(path.exists() and path.stat().st_size == part.sizes.get(path.name) for path in files):
+            return parts
+        if video and not is_mp4(part.video):
             return parts
         parts.append(part)
 
@@ -86,6 +96,8 @@ class PartRecorder:
         self.name = str(folder)
         self.parts = list(done)
         self.following = done[-1].following if done else 0
+        #: No frame that is missing is older.
+        self.following_ns = done[-1].last_ns + 1 if done else 0
         self._folder = folder
         self._video, self._clock = video, clock
         self._others = others
@@ -122,6 +134,7 @@ class PartRecorder:
             sink.write(result)
         part.frames += 1
         part.following = self.following = frame.index + 1
+        part.last_ns = frame.captured_ns
         self._count(self.following)
 
     def __exit__(
@@ -135,7 +148,11 @@ class PartRecorder:
                 self._of_part.close()
 
     def _open_part(self, frame: Frame) -> Part:
-        part = Part(_stem(self._folder, len(self.parts)), frame.index, frame.captured_ns)
+        part = Part(_stem(self._folder, len(self.parts)), frame.index, frame.captured_ns, frame.captured_ns)
+        for note in self._folder.glob("part-*.json"):
+            if note >= part.note:
+                # Behind a part that was damaged: it need not begin where the new one ends.
+                note.unlink()
         self._sinks = []
         for left in (part.video, part.records):
             # Of a run that was killed: the frames are made again, and a sink would keep it beside them.
@@ -155,8 +172,12 @@ class PartRecorder:
         # Taken before it is written, for the reader goes on meanwhile; what it adds belongs to the next part.
         part.broken = self._broken[:]
         try:
-            note = {"following": part.following, "at_ns": part.at_ns, "frames": part.frames, "broken": part.broken}
-            write_record(part.note, note)
+            for path in (part.video, part.records):
+                if path.exists():
+                    # A power cut must not keep the note and lose what it tells of.
+                    flush_to_disk(path)
+                    part.sizes[path.name] = path.stat().st_size
+            write_record(part.note, {key: getattr(part, key) for key in NOTED})
         except OSError as error:
             raise SinkUnavailableError(f"{part.note}: writing stopped: {say_why(error)}") from error
         self.parts.append(part)
@@ -164,9 +185,6 @@ class PartRecorder:
 
 def join_videos(parts: Sequence[Part], target: Path, stopped: Callable[[], bool]) -> bool:
     """Makes one video of the parts'; returns False when it was stopped. Raises OSError."""
-    if len(parts) == 1:
-        parts[0].video.replace(target)
-        return True
     return join_mp4([(part.video, part.at_ns - parts[0].at_ns) for part in parts], target, stopped)
 
 
@@ -177,6 +195,8 @@ def join_records(parts: Sequence[Part], target: Path) -> None:
         with growing.open("wb") as file:
             for part in parts:
                 file.write(part.records.read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
     except OSError:
         growing.unlink(missing_ok=True)
         raise

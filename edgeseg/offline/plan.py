@@ -20,7 +20,7 @@ RECORDS = ".edgeseg"
 #: Ends the name of the folder of an unfinished input; JOB in it says whose it is.
 PARTIAL = ".partial"
 JOB = "job.json"
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,14 @@ class Item:
     path: Path
     kind: Kind
     name: str
+    outputs: frozenset[Path] = frozenset()
+    """Files of earlier runs, which are no part of a folder of pictures though they may lie in it."""
 
     @property
     def pictures(self) -> list[Path]:
         """The picture files of it, in order; none for a video."""
         if self.kind == "pictures":
-            return list_pictures(self.path)
+            return [path for path in list_pictures(self.path) if path.resolve() not in self.outputs]
         return [self.path] if self.kind == "picture" else []
 
     def overlay(self, out: Path) -> Path:
@@ -60,22 +62,36 @@ class Item:
         return out / RECORDS / (self.name + ".json")
 
 
-def plan_items(inputs: Sequence[Path], out: Path) -> tuple[list[Item], list[InputNotFoundError]]:
-    """Returns the inputs in order, each with a name of its own in `out`, and an error for each that is not there.
+@dataclass(slots=True)
+class Plan:
+    """What there is to do, an error for each input that is not there, and the inputs that are outputs themselves."""
 
-    A folder stands for its videos and, as one input, for its pictures. An input keeps the name it had in an earlier run
-    into `out`; two inputs with one stem are told apart by a number, so that none overwrites another's outputs.
+    items: list[Item]
+    errors: list[InputNotFoundError]
+    left_out: list[Path]
+
+
+def plan_items(inputs: Sequence[Path], out: Path) -> Plan:
+    """Returns the inputs in order, each with a name of its own in `out`.
+
+    A folder stands for its videos and, as one input, for its pictures. What earlier runs into `out` made is no input,
+    so that a job whose outputs lie beside its inputs (`process d/* --out d`) may be run again. An input keeps the name
+    it had in an earlier run into `out`; two inputs with one stem are told apart by a number, so that none overwrites
+    another's outputs.
     """
     owners = _read_owners(out)
     names = {owner: name for name, owner in owners.items()}
-    items: list[Item] = []
-    errors: list[InputNotFoundError] = []
+    outputs = _read_outputs(out)
+    plan = Plan([], [], [])
     seen: set[str] = set()
     for given in inputs:
+        if given.resolve() in outputs:
+            plan.left_out.append(given)
+            continue
         try:
-            found = _find(given)
+            found = _find(given, outputs)
         except InputNotFoundError as error:
-            errors.append(error)
+            plan.errors.append(error)
             continue
         for path, kind in found:
             owner = str(path.resolve())
@@ -84,8 +100,8 @@ def plan_items(inputs: Sequence[Path], out: Path) -> tuple[list[Item], list[Inpu
             seen.add(owner)
             name = names.get(owner) or _free_name(path.stem if kind != "pictures" else path.resolve().name, owners)
             owners[name] = owner
-            items.append(Item(path, kind, name))
-    return items, errors
+            plan.items.append(Item(path, kind, name, outputs))
+    return plan
 
 
 def identify(item: Item, model_sha256: str, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,10 +143,10 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
     part.replace(path)
 
 
-def _find(given: Path) -> list[tuple[Path, Kind]]:
+def _find(given: Path, outputs: frozenset[Path]) -> list[tuple[Path, Kind]]:
     if given.is_dir():
         try:
-            files = sorted(path for path in given.iterdir() if path.is_file())
+            files = sorted(path for path in given.iterdir() if path.is_file() and path.resolve() not in outputs)
         except OSError as error:
             raise InputNotFoundError(f"{given}: cannot be read: {(error.strerror or str(error)).lower()}") from error
         found: list[tuple[Path, Kind]] = [(path, "video") for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
@@ -142,6 +158,13 @@ def _find(given: Path) -> list[tuple[Path, Kind]]:
     if not given.exists():
         raise InputNotFoundError(f"{given}: no such file or folder; check the path")
     return [(given, "picture" if given.suffix.lower() in PICTURE_SUFFIXES else "video")]
+
+
+def _read_outputs(out: Path) -> frozenset[Path]:
+    """Returns the files and folders in `out` that earlier runs made, of unfinished inputs too."""
+    records = filter(None, map(read_record, out.glob(f"{RECORDS}/*.json")))
+    finished = {(out / name).resolve() for record in records for name in record["outputs"]}
+    return frozenset(finished | {path.parent.resolve() for path in out.glob(f"*{PARTIAL}/{JOB}")})
 
 
 def _read_owners(out: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise SinkUnavailableError(f"{path}: writing stopped: {say_why(error)}; the files before stay there") from error
+
+
+def flush_to_disk(path: Path) -> None:
+    """Returns once the content of a file would survive a power cut. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def say_why(error: OSError) -> str:

@@ -10,6 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.error
+
+from edgeseg.sinks.files import flush_to_disk
 
 #: MPEG's clock: every usual frame rate, 30000/1001 included, has a whole number of its ticks in a frame.
 TIME_BASE = Fraction(1, 90_000)
@@ -60,6 +63,15 @@ def index_at_front(path: Path, frames: int) -> None:
         rewritten.unlink(missing_ok=True)
 
 
+def is_mp4(path: Path) -> bool:
+    """Returns whether a file is a video as far as its headers go."""
+    try:
+        with av.open(str(path)) as container:
+            return bool(container.streams.video)
+    except av.error.FFmpegError:
+        return False
+
+
 def join_mp4(parts: Sequence[tuple[Path, int]], target: Path, stopped: Callable[[], bool]) -> bool:
     """Joins mp4 files of one encoder into `target`, each moved to its nanosecond of the whole.
 
@@ -75,6 +87,7 @@ def join_mp4(parts: Sequence[tuple[Path, int]], target: Path, stopped: Callable[
         if not complete:
             growing.unlink(missing_ok=True)
     if complete:
+        flush_to_disk(growing)
         growing.replace(target)
     return complete
 

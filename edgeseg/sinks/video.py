@@ -45,8 +45,8 @@ class VideoSink:
 
     The file grows as `NAME.mp4.part`, in fragments of one second that stay playable if the process is killed, and gets
     its name when it is closed; a short one is rewritten then with its index in front. One of that name that is there
-    already stays until then. Its size is that of the first picture, made even as H.264's 4:2:0 asks (an odd
-    side is extended by repeating its last pixels); a later picture of another size is scaled to it.
+    already stays until then. Its size is that of the first picture, made even as H.264's 4:2:0 asks (an odd side is
+    extended by repeating its last pixels); a later picture of another size is scaled to it.
     """
 
     lossless = True

@@ -213,6 +213,28 @@ def test_what_is_done_is_not_done_again(work: Workplace) -> None:
     assert work.run(clip, masks=True).frames == 4
 
 
+def test_what_is_done_is_known_from_another_folder(work: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(work.folder / "clip.mp4", 3)
+    (work.folder / "elsewhere").mkdir()
+    for folder, out in ((work.folder, "out"), (work.folder / "elsewhere", "../out")):
+        monkeypatch.chdir(folder)
+        work.out = Path(out)
+        report = work.run(clip, masks=True)
+    assert (report.finished, report.skipped) == ([], ["clip"])
+    assert work.told.lines == [f"{clip}: done already, ../out/clip.overlay.mp4, ../out/clip.masks, ../out/clip.jsonl"]
+
+
+def test_a_folder_whose_outputs_lie_in_it_may_be_processed_again(work: Workplace, street: NDArray[np.uint8]) -> None:
+    work.out.mkdir()
+    clip = write_clip(work.out / "clip.mp4", 3)
+    work.run(clip, _picture(work.out / "1.png", street), masks=True)
+    before = list_names(work.out)
+    report = work.run(*sorted(work.out.glob("*.mp4")), work.out / "1.png", masks=True)
+    assert (report.finished, report.skipped, report.errors) == ([], ["clip", "1"], [])
+    assert list_names(work.out) == before
+    assert f"{work.out / 'clip.overlay.mp4'}: left out, an earlier run made it" in work.told.lines
+
+
 def test_another_model_does_the_work_again(work: Workplace, tiny_float_model: Path) -> None:
     clip = write_clip(work.folder / "clip.mp4", 3)
     work.run(clip)
@@ -242,11 +264,14 @@ def test_a_stopped_job_goes_on_where_it_was_stopped(work: Workplace, monkeypatch
     assert list_names(work.out) == [".edgeseg", "clip.jsonl", "clip.overlay.mp4"]
 
 
+@pytest.mark.parametrize("fps", [25, 100])
 def test_an_interrupted_job_gives_what_an_uninterrupted_one_gives(
-    work: Workplace, drive: Path, monkeypatch: pytest.MonkeyPatch
+    work: Workplace, monkeypatch: pytest.MonkeyPatch, fps: int
 ) -> None:
-    """With fusion, whose memory reaches back over the place of the interruption."""
+    """With fusion, whose memory reaches back over the place of the interruption: in time, whatever the rate."""
     monkeypatch.setattr(parts_module, "PART_FRAMES", 20)
+    drive = work.folder / "drive.mp4"
+    write_all(VideoSink(drive), make_drive(100, fps=fps, width=192, height=128))
     work.run(drive, stop_at=50, overlay=False)
     work.run(drive, overlay=False)
     halves = [record["shares"] for record in work.records("drive")]

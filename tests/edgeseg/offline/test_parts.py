@@ -81,6 +81,38 @@ def test_a_part_whose_files_are_gone_does_not_count(tmp_path: Path, missing: str
     assert len(find_parts(tmp_path, video=True, records=True)) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("part-00001.mp4", "empty"),
+        ("part-00001.mp4", "cut"),
+        ("part-00001.mp4", "zeros"),
+        ("part-00001.jsonl", "empty"),
+        ("part-00001.jsonl", "cut"),
+    ],
+)
+def test_a_damaged_part_is_made_again(tmp_path: Path, name: str, damage: str) -> None:
+    """As a power cut leaves it: the note has reached the disk and the content has not."""
+    write_all(_recorder(tmp_path), make_drive(35))
+    whole = (tmp_path / name).read_bytes()
+    content = {"empty": b"", "cut": whole[: len(whole) // 2], "zeros": bytes(len(whole))}[damage]
+    (tmp_path / name).write_bytes(content)
+    recorder = _recorder(tmp_path)
+    assert recorder.following == 10
+    # Stopped again, at another place than the parts behind the damaged one begin at.
+    write_all(recorder, make_drive(17))
+    assert [part.frames for part in find_parts(tmp_path, video=True, records=True)] == [10, 7]
+    write_all(_recorder(tmp_path), make_drive(35))
+    assert _whole(tmp_path) == ([index / 25 for index in range(35)], list(range(35)))
+
+
+def test_what_a_kill_left_of_a_part_does_not_pile_up(tmp_path: Path) -> None:
+    for name in ("part-00000.mp4.part", "part-00000.jsonl.part"):
+        (tmp_path / name).write_bytes(b"half")
+    write_all(_recorder(tmp_path), make_drive(3))
+    assert list_names(tmp_path) == ["part-00000.json", "part-00000.jsonl", "part-00000.mp4"]
+
+
 def test_numbers_may_have_gaps(tmp_path: Path) -> None:
     """Of pictures some may be broken; the place to go on at is a number, not a count."""
     drive = [result for result in make_drive(30) if result.segmentation.frame.index % 3]

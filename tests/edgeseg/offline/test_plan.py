@@ -18,9 +18,9 @@ def _touch(*paths: Path) -> None:
 
 
 def _names(inputs: list[Path], out: Path) -> list[tuple[str, str]]:
-    items, errors = plan_items(inputs, out)
-    assert errors == []
-    return [(item.name, item.kind) for item in items]
+    plan = plan_items(inputs, out)
+    assert plan.errors == []
+    return [(item.name, item.kind) for item in plan.items]
 
 
 def test_inputs_with_one_stem_get_names_of_their_own(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_an_input_that_is_given_twice_is_done_once(tmp_path: Path) -> None:
     _touch(tmp_path / "drive.mp4")
     link = tmp_path / "link.mp4"
     link.symlink_to(tmp_path / "drive.mp4")
-    items, _ = plan_items([tmp_path / "drive.mp4", tmp_path / "." / "drive.mp4", link], tmp_path / "out")
+    items = plan_items([tmp_path / "drive.mp4", tmp_path / "." / "drive.mp4", link], tmp_path / "out").items
     assert [item.path for item in items] == [tmp_path / "drive.mp4"]
 
 
@@ -41,8 +41,8 @@ def test_an_input_keeps_its_name_in_later_runs_whatever_is_given_beside_it(tmp_p
     first, second = tmp_path / "a/drive.mp4", tmp_path / "b/drive.mp4"
     _touch(first, second)
     out = tmp_path / "out"
-    items, _ = plan_items([first, second], out)
-    write_record(items[0].record(out), {"identity": identify(items[0], "", {})})
+    items = plan_items([first, second], out).items
+    write_record(items[0].record(out), {"identity": identify(items[0], "", {}), "outputs": []})
     write_record(items[1].partial(out) / "job.json", {"identity": identify(items[1], "", {})})
     assert [name for name, _ in _names([second, first], out)] == ["drive-2", "drive"]
     third = tmp_path / "c/drive.mp4"
@@ -63,11 +63,28 @@ def test_a_folder_named_by_a_dot_has_its_own_name(tmp_path: Path, monkeypatch: p
     assert _names([Path()], tmp_path / "out") == [("tour", "pictures")]
 
 
+def test_outputs_of_earlier_runs_are_no_inputs(tmp_path: Path) -> None:
+    """Neither by their folder nor by a pattern that matches them; what somebody else put there is one."""
+    _touch(*(tmp_path / name for name in ("a.mp4", "a.overlay.mp4", "1.png", "1.overlay.jpg", "1.mask.png")))
+    _touch(tmp_path / "b.overlay.mp4", tmp_path / "c.partial" / "part-00000.mp4")
+    for name, outputs in (("a", ["a.overlay.mp4"]), ("1", ["1.overlay.jpg", "1.mask.png"])):
+        identity = {"input": str(tmp_path / name)}
+        write_record(tmp_path / ".edgeseg" / f"{name}.json", {"identity": identity, "outputs": outputs})
+    write_record(tmp_path / "c.partial" / "job.json", {"identity": {"input": "/else/c.mp4"}})
+    folder, videos, pictures = plan_items([tmp_path], tmp_path), tmp_path.glob("*.mp4"), tmp_path.glob("*.png")
+    assert [item.path.name for item in folder.items] == ["a.mp4", "b.overlay.mp4", tmp_path.name]
+    assert [path.name for path in folder.items[-1].pictures] == ["1.png"]
+    given = plan_items(sorted([*videos, *pictures, tmp_path / "c.partial"]), tmp_path)
+    assert [item.path.name for item in given.items] == ["1.png", "a.mp4", "b.overlay.mp4"]
+    assert [path.name for path in given.left_out] == ["1.mask.png", "a.overlay.mp4", "c.partial"]
+
+
 def test_what_is_not_there_is_named_and_the_rest_is_planned(tmp_path: Path) -> None:
     _touch(tmp_path / "drive.mp4")
     (tmp_path / "empty").mkdir()
-    items, errors = plan_items([tmp_path / "no.mp4", tmp_path / "empty", tmp_path / "drive.mp4"], tmp_path / "out")
-    assert [item.name for item in items] == ["drive"]
+    plan = plan_items([tmp_path / "no.mp4", tmp_path / "empty", tmp_path / "drive.mp4"], tmp_path / "out")
+    errors = plan.errors
+    assert [item.name for item in plan.items] == ["drive"]
     assert all(isinstance(error, InputNotFoundError) for error in errors)
     assert f"{tmp_path / 'no.mp4'}: no such file" in str(errors[0])
     assert f"{tmp_path / 'empty'}: holds no pictures and no videos" in str(errors[1])
