@@ -11,10 +11,11 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from edgeseg.command_line import CommandLineError
 from edgeseg.errors import UsageError
 from edgeseg.shutdown import StopSignals
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from edgeseg.pipeline import Pipeline
     from edgeseg.runtimes import RuntimeChoice
     from edgeseg.sinks import Sink
-
-# ClickException, the base of everything typer raises for a command line it cannot follow. Reached through its child:
-# newer versions of typer carry click inside themselves, and `import click` would find another class, or none.
-CommandLineErrors: tuple[type[Any], ...] = typer.BadParameter.__mro__[2:3]
 
 app = typer.Typer(
     name="edgeseg",
@@ -54,7 +51,7 @@ def run_command_line(arguments: Sequence[str], signals: StopSignals) -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main(list(arguments), prog_name="edgeseg", standalone_mode=False, obj=signals)
-    except CommandLineErrors as error:
+    except CommandLineError as error:
         context = getattr(error, "ctx", None)
         see = f"{context.command_path if context else 'edgeseg'} --help"
         raise UsageError(f"{error.format_message().rstrip('.')}; see {see}") from error

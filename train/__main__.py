@@ -19,7 +19,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from edgeseg.classes import CLASS_NAMES
-from edgeseg.cli import CommandLineErrors
+from edgeseg.command_line import CommandLineError
 from edgeseg.errors import DataError, EdgesegError, UsageError
 from edgeseg.iou import none_if_nan
 from train.config import DatasetEntry, load_recipe
@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     except EdgesegError as error:
         print(f"train: error: {error}", file=sys.stderr)
         return error.exit_code
-    except CommandLineErrors as error:
+    except CommandLineError as error:
         print(f"train: error: {error.format_message()}", file=sys.stderr)
         return UsageError.exit_code
     except ModuleNotFoundError as error:
