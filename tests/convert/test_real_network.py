@@ -1,0 +1,120 @@
+"""The gate on the network that the bundled model was made from, really trained, on the bundled drive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from convert.calibrate import iterate_samples
+from convert.card import Quantization, describe, write_model
+from convert.gate import GateFailedError, enforce, judge_loss
+from convert.handover import HandOver, read_hand_over
+from convert.quantize import convert_float, convert_int8, load_network, resize_network
+from convert.verify import compare
+from edgeseg.classes import IGNORE_INDEX
+from edgeseg.fusion import decide
+from edgeseg.labels import LabelMapping, find_pairs
+from edgeseg.model_card import read_card
+from edgeseg.preprocess import upscale_logits
+from edgeseg.segmenter import BUNDLED_MODEL, Segmenter
+from tests.convert.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+#: The run that the bundled model was converted from.
+RUN = ROOT / "tests" / "data" / "nano"
+SIZE = (352, 480)
+#: Of 255: where the float model is surer than this, INT8 has no excuse for another answer.
+SURE = 180
+
+
+@pytest.fixture(scope="module")
+def hand_over() -> HandOver:
+    return read_hand_over(RUN)
+
+
+@pytest.fixture(scope="module")
+def network(hand_over: HandOver) -> Any:
+    return resize_network(load_network(hand_over.network), SIZE)
+
+
+def _write(path: Path, flatbuffer: bytes, quantization: Quantization, hand_over: HandOver) -> Path:
+    card = describe(
+        hand_over.card,
+        input_hw=SIZE,
+        output_hw=(SIZE[0] // 4, SIZE[1] // 4),
+        quantization=quantization,
+        metrics={},
+    )
+    write_model(path, flatbuffer, card)
+    return path
+
+
+@pytest.fixture(scope="module")
+def float_model(tmp_path_factory: pytest.TempPathFactory, network: Any, hand_over: HandOver) -> Path:
+    path = tmp_path_factory.mktemp("float") / "float.tflite"
+    return _write(path, convert_float(network), "float32", hand_over)
+
+
+def _read_frames(clip: Path, step: int) -> Iterator[NDArray[np.uint8]]:
+    video = cv2.VideoCapture(str(clip))
+    index = 0
+    while (read := video.read())[0]:
+        if index % step == 0:
+            yield np.asarray(read[1], np.uint8)
+        index += 1
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory, float_model: Path, bundled_clip: Path) -> Path:
+    """Frames of the bundled drive, labelled with what the float model is sure of; the rest is ignored."""
+    folder = tmp_path_factory.mktemp("drive")
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    seen = np.zeros(256, np.int64)
+    with Segmenter(float_model) as segmenter:
+        for index, image in enumerate(_read_frames(bundled_clip, step=36)):
+            scores = upscale_logits(segmenter.logits(image), segmenter.fit((image.shape[0], image.shape[1])))
+            class_ids, confidence = decide(scores)
+            label = np.where(confidence > SURE, class_ids, IGNORE_INDEX).astype(np.uint8)
+            seen += np.bincount(label.ravel(), minlength=256)
+            cv2.imwrite(str(folder / "images" / f"{index}.png"), image)
+            cv2.imwrite(str(folder / "labels" / f"{index}.png"), label)
+    assert (seen[:3] > 1000).all(), f"the drive must show road and vehicles to judge by, got {seen[:4]}"
+    return folder
+
+
+def _judge(float_model: Path, int8_model: Path, drive: Path) -> None:
+    mapping = LabelMapping.load("edgeseg")
+    pairs = find_pairs(drive / "images", drive / "labels", mapping)
+    comparison = compare(float_model, int8_model, pairs, mapping, "drive", Console(quiet=True))
+    enforce(judge_loss(comparison.before.iou, comparison.after.iou), int8_model.name)
+
+
+def test_bundled_model_comes_from_this_run(hand_over: HandOver) -> None:
+    assert read_card(BUNDLED_MODEL).training_sha256 == hand_over.card.training_sha256
+
+
+def test_bundled_model_passes(float_model: Path, drive: Path) -> None:
+    """What the next test is to be read against: the same network, calibrated on real drives."""
+    _judge(float_model, BUNDLED_MODEL, drive)
+
+
+def test_random_calibration_fails(
+    float_model: Path, drive: Path, network: Any, hand_over: HandOver, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    images = [tmp_path / f"{index}.png" for index in range(4)]
+    for image in images:
+        cv2.imwrite(str(image), generator.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
+    flatbuffer = convert_int8(network, lambda: iterate_samples(images, SIZE, hand_over.card.input.fit))
+    with pytest.raises(GateFailedError) as caught:
+        _judge(float_model, _write(tmp_path / "noise.tflite", flatbuffer, "int8", hand_over), drive)
+    assert "class vehicle" in {finding.subject for finding in caught.value.findings if not finding.passed}
