@@ -16,7 +16,7 @@ from convert.gate import Finding
 from convert.graph import GraphOp
 from convert.verify import Comparison, Shown
 from edgeseg.classes import IGNORE_INDEX, SegmentClass
-from edgeseg.errors import SinkUnavailableError
+from edgeseg.errors import SinkUnavailableError, explain
 from edgeseg.evaluate import Evaluation
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.model_card import ModelCard
@@ -81,7 +81,7 @@ def write_report(
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise SinkUnavailableError(
-            f"{path}: cannot write the report: {error.strerror}; choose another place"
+            f"{path}: cannot write the report: {explain(error)}; choose another place"
         ) from error
 
 

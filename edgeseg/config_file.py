@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from edgeseg.config import Config, allowed_keys
-from edgeseg.errors import ConfigError, UsageError
+from edgeseg.errors import ConfigError, UsageError, explain
 
 Place = tuple["str | int", ...]
 
@@ -53,7 +53,7 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not text in UTF-8; save it as UTF-8") from error
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise ConfigError(f"{path}: cannot be read: {explain(error)}") from error
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()

@@ -18,6 +18,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def explain(error: OSError) -> str:
+    """Returns what the system says is wrong, to stand in the middle of a message."""
+    return (error.strerror or str(error)).lower()
+
+
 class EdgesegError(Exception):
     """Something a user can put right; carries the exit code of the command that meets it."""
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
-from edgeseg.errors import ConfigError, DataError, InputNotFoundError
+from edgeseg.errors import ConfigError, DataError, InputNotFoundError, explain
 from edgeseg.fields import Part
 from edgeseg.sources import PICTURE_SUFFIXES
 from edgeseg.sources.picture_file import check_picture_file
@@ -237,7 +237,7 @@ def _imread(path: Path, flags: int) -> NDArray[Any]:
     except FileNotFoundError as error:
         raise InputNotFoundError(f"{path}: no such picture") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot read the picture: {error.strerror}") from error
+        raise DataError(f"{path}: cannot read the picture: {explain(error)}") from error
     if not data.size:
         raise DataError(f"{path}: the picture file is empty")
     try:

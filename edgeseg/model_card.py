@@ -21,7 +21,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from edgeseg.classes import CLASSES, SegmentClass
-from edgeseg.errors import InputNotFoundError, ModelError
+from edgeseg.errors import InputNotFoundError, ModelError, explain
 from edgeseg.fields import Part
 from edgeseg.preprocess import PIXEL_OFFSET, PIXEL_SCALE, FitMode
 
@@ -223,7 +223,7 @@ def _read_bytes(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise InputNotFoundError(f"{path}: no such model file; give the path of a .tflite") from error
     except OSError as error:
-        raise ModelError(f"{path}: cannot read the model: {error.strerror}; give the path of a .tflite") from error
+        raise ModelError(f"{path}: cannot read the model: {explain(error)}; give the path of a .tflite") from error
 
 
 def _check_mark(data: bytes, path: Path) -> None:

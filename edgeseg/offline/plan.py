@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgeseg.errors import InputNotFoundError
+from edgeseg.errors import InputNotFoundError, explain
 from edgeseg.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from edgeseg.sources.pictures import list_pictures
 
@@ -116,7 +116,7 @@ def identify(item: Item, model_sha256: str, choices: Mapping[str, Any]) -> dict[
         else:
             stamp = list(_stamp(item.path))
     except OSError as error:
-        raise InputNotFoundError(f"{item.path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise InputNotFoundError(f"{item.path}: cannot be read: {explain(error)}") from error
     return {
         "input": str(item.path.resolve()),
         "stamp": stamp,
@@ -148,7 +148,7 @@ def _find(given: Path, outputs: frozenset[Path]) -> list[tuple[Path, Kind]]:
         try:
             files = sorted(path for path in given.iterdir() if path.is_file() and path.resolve() not in outputs)
         except OSError as error:
-            raise InputNotFoundError(f"{given}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+            raise InputNotFoundError(f"{given}: cannot be read: {explain(error)}") from error
         found: list[tuple[Path, Kind]] = [(path, "video") for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
         if any(path.suffix.lower() in PICTURE_SUFFIXES for path in files):
             found.append((given, "pictures"))

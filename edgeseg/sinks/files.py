@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeseg.errors import SinkUnavailableError
+from edgeseg.errors import SinkUnavailableError, explain
 
 
 def prepare_folder(folder: Path) -> list[Path]:
@@ -60,5 +60,5 @@ def say_why(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "no space left on the disk; free some or write elsewhere"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{(error.strerror or 'not allowed').lower()}; choose a folder that you may write to"
-    return (error.strerror or str(error)).lower()
+        return f"{explain(error)}; choose a folder that you may write to"
+    return explain(error)

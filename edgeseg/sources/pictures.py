@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from types import TracebackType
 
-from edgeseg.errors import InputNotFoundError
+from edgeseg.errors import InputNotFoundError, explain
 from edgeseg.frame import Frame
 from edgeseg.labels import read_image
 from edgeseg.sources import PICTURE_SUFFIXES
@@ -65,7 +65,7 @@ def list_pictures(folder: Path) -> list[Path]:
     try:
         paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
     except OSError as error:
-        raise InputNotFoundError(f"{folder}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise InputNotFoundError(f"{folder}: cannot be read: {explain(error)}") from error
     if not paths:
         raise InputNotFoundError(f"{folder}: holds no pictures ({', '.join(PICTURE_SUFFIXES)}); give their folder")
     return sorted(paths, key=lambda path: _by_number(path.name))

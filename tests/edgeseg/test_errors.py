@@ -29,3 +29,8 @@ def test_the_drawn_tree_shows_every_error_with_its_code() -> None:
     drawn = dict(re.findall(r"[├└]── (\w+)\s+(\d+)", errors.__doc__ or ""))
     assert drawn == {kind.__name__: str(code) for kind, code in CODES.items()}
     assert set(CODES) == set(errors.EdgesegError.__subclasses__())
+
+
+def test_what_the_system_says_stands_in_the_middle_of_a_line() -> None:
+    assert errors.explain(FileNotFoundError(2, "No such file or directory")) == "no such file or directory"
+    assert errors.explain(OSError("Timed out")) == "timed out"

@@ -144,7 +144,7 @@ def test_files_that_are_no_model_are_named(tmp_path: Path, content: bytes, messa
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError, match=r"none\.tflite: no such model file"):
         read_model(tmp_path / "none.tflite")
-    with pytest.raises(ModelError, match="Is a directory"):
+    with pytest.raises(ModelError, match="is a directory"):
         read_model(tmp_path)
 
 
