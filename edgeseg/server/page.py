@@ -12,7 +12,7 @@ from types import TracebackType
 from aiohttp import web
 
 from edgeseg.classes import CLASSES, SegmentClass
-from edgeseg.errors import SinkUnavailableError, UsageError
+from edgeseg.errors import SinkUnavailableError, UsageError, explain
 from edgeseg.health import Health
 from edgeseg.metrics import Metrics
 from edgeseg.server.address import Address
@@ -71,6 +71,10 @@ class LivePage:
             self._thread.join()
             self._thread = None
             raise SinkUnavailableError(f"{self.name}: {_say_why(error)}") from error
+        except UnicodeError as error:
+            self._thread.join()
+            self._thread = None
+            raise UsageError(f"{self.name}: {self._address.host!r} is no host name; write PORT or HOST:PORT") from error
         self.url = Address(self._address.host, port).url
         log.info("watch at %s", self.url)
         return self
@@ -119,4 +123,4 @@ def _say_why(error: OSError) -> str:
         return "not allowed to listen there; ports below 1024 belong to root, choose a higher one"
     if error.errno == errno.EADDRNOTAVAIL:
         return "this machine has no such address; serve 127.0.0.1"
-    return (error.strerror or str(error)).lower()
+    return explain(error)

@@ -25,7 +25,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.errors import DataError, InputNotFoundError, explain
 from edgeseg.frame import Frame
 from edgeseg.sources.pace import Pace
 from edgeseg.sources.picture_file import check_size
@@ -62,21 +62,10 @@ class VideoFileSource:
         check_file(self._path)
         # libav writes to stderr by itself; what went wrong comes back as an error anyway.
         av.logging.set_level(None)
-        try:
-            # "file:" keeps libav from taking a colon in the name for a protocol.
-            self._container = av.open(f"file:{self._path}")
-        except (av.error.FFmpegError, UnicodeError) as error:
-            raise DataError(
-                f"{self.name}: cannot be read as a video; it is none, or it was cut off before its index was written"
-            ) from error
-        stream = self._video_stream(self._container)
-        check_size(self.name, stream.width, stream.height)
-        # One core keeps up with 720p on any board; every further thread holds pictures of its own.
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = 1 if self.live and stream.width * stream.height <= 1280 * 720 else 0
+        container, stream = self._open()
         self.fps = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
-        self.frame_count = None if self._loop else _count_frames(self._container, stream, self.fps)
-        self._frames = self._play(self._container, stream)
+        self.frame_count = None if self._loop else _count_frames(container, stream, self.fps)
+        self._frames = self._play(container, stream)
         return self
 
     def __exit__(
@@ -102,6 +91,21 @@ class VideoFileSource:
 
     def interrupt(self) -> None:
         self._pace.interrupt()
+
+    def _open(self) -> tuple[InputContainer, VideoStream]:
+        try:
+            # "file:" keeps libav from taking a colon in the name for a protocol.
+            self._container = av.open(f"file:{self._path}")
+        except (av.error.FFmpegError, UnicodeError) as error:
+            raise DataError(
+                f"{self.name}: cannot be read as a video; it is none, or it was cut off before its index was written"
+            ) from error
+        stream = self._video_stream(self._container)
+        check_size(self.name, stream.width, stream.height)
+        # One core keeps up with 720p on any board; every further thread holds pictures of its own.
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = 1 if self.live and stream.width * stream.height <= 1280 * 720 else 0
+        return self._container, stream
 
     def _video_stream(self, container: InputContainer) -> VideoStream:
         for stream in container.streams.video:
@@ -141,7 +145,12 @@ class VideoFileSource:
             if not self._loop:
                 return
             base_ns = place_ns + step_ns
-            container.seek(0)
+            try:
+                container.seek(0)
+            except av.error.FFmpegError:
+                # A stream without a container (raw H.264) has no places to seek to.
+                container.close()
+                container, stream = self._open()
 
     def _judge(self, container: InputContainer, stream: VideoStream, end: End) -> None:
         """Raises DataError when the file has ended before its own index says."""
@@ -176,7 +185,7 @@ def check_file(path: Path) -> None:
     except FileNotFoundError as error:
         raise InputNotFoundError(f"{path}: no such file; check the path") from error
     except OSError as error:
-        raise InputNotFoundError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise InputNotFoundError(f"{path}: cannot be read: {explain(error)}") from error
     if empty:
         raise DataError(f"{path}: is empty (0 bytes); copy or record it again")
 

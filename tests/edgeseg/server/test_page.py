@@ -276,6 +276,13 @@ def test_an_address_of_another_machine_is_told_in_one_line() -> None:
         page.__enter__()
 
 
+def test_a_host_that_can_be_none_is_told_in_one_line() -> None:
+    page = LivePage(Address("a..b", 8080), metrics=Metrics(), health=Health(), allow_remote=True)
+    with pytest.raises(UsageError, match=r"http://a\.\.b:8080: 'a\.\.b' is no host name") as caught, page:
+        pass
+    assert "\n" not in str(caught.value)
+
+
 def test_a_page_for_everybody_is_refused_without_a_login() -> None:
     page = LivePage(Address("0.0.0.0", 8080), metrics=Metrics(), health=Health())
     with pytest.raises(UsageError, match=r"0\.0\.0\.0:8080.*no login.*ssh -L 8080:127\.0\.0\.1:8080") as caught:

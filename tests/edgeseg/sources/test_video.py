@@ -64,6 +64,13 @@ def test_live_it_keeps_its_own_pace_and_stamps_with_the_clock(tmp_path: Path) ->
     assert [round((stamp - stamps[0]) / 1e6) for stamp in stamps] == [0, 20, 60, 100]
 
 
+def test_a_loop_of_a_stream_that_cannot_be_sought_begins_anew(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.h264", 3, container="h264")
+    with VideoFileSource(path, live=False, loop=True) as source:
+        frames = [source.read() for _ in range(8)]
+    assert [number_of(frame.image) for frame in frames if frame is not None] == [0, 1, 2, 0, 1, 2, 0, 1]
+
+
 def test_a_loop_begins_anew_and_time_goes_on(tmp_path: Path) -> None:
     source = VideoFileSource(write_clip(tmp_path / "clip.mp4", 3), live=False, loop=True)
     with source:
