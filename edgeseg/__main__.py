@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import io
 import os
 import sys
 import threading
 import traceback
+from typing import TYPE_CHECKING
 
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import EdgesegError, SinkUnavailableError
 from edgeseg.shutdown import Stopped, StopSignals
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 #: OpenCV reads this when it is loaded: a stalled camera blocks for two seconds instead of ten.
 CAMERA_TIMEOUT = {"OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2"}
@@ -28,6 +33,7 @@ def main() -> None:
     try:
         signals.install()
         _keep_stderr_for_ourselves()
+        _watch_stdout()
         _share_memory_between_threads()
         code = _run(signals)
         signals.ignore()
@@ -41,14 +47,16 @@ def _run(signals: StopSignals) -> int:
     try:
         from edgeseg.cli import run_command_line
 
-        return run_command_line(sys.argv[1:], signals)
+        code = run_command_line(sys.argv[1:], signals)
+        sys.stdout.flush()
+        return code
     except EdgesegError as error:
         # One line, whatever a library put into its message.
         sys.stderr.write(f"edgeseg: error: {' '.join(str(error).split())}\n")
         return error.exit_code
     except (BrokenPipeError, SystemExit):
         # Whoever read our output has seen enough (`edgeseg info | head -1`); rich makes a SystemExit of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except Exception:  # noqa: BLE001 - it is shown, and it decides the exit code
         if signals.unwinding:
@@ -57,6 +65,36 @@ def _run(signals: StopSignals) -> int:
         traceback.print_exc()
         sys.stderr.write("edgeseg: this is a bug in edgeseg; please report it with the lines above\n")
         return 70
+
+
+class _Output(io.FileIO):
+    """Stdout, whose refusal (a full disk behind `>`) is told in one line like that of any other output."""
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        try:
+            return super().write(content)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # What the buffer still holds is refused no second time.
+            _drop_output()
+            raise SinkUnavailableError(
+                f"stdout: cannot be written: {(error.strerror or str(error)).lower()}"
+            ) from error
+
+
+def _watch_stdout() -> None:
+    if not sys.stdout:
+        # It is closed (>&-).
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+        return
+    buffer = io.BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False))
+    encoding, errors, terminal = sys.stdout.encoding, sys.stdout.errors, sys.stdout.isatty()
+    sys.stdout = io.TextIOWrapper(buffer, encoding, errors, line_buffering=terminal)
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _share_memory_between_threads() -> None:

@@ -245,6 +245,12 @@ def test_a_bug_of_ours_shows_its_traceback_and_ends_with_70() -> None:
     assert result.stderr.splitlines()[-1] == "edgeseg: this is a bug in edgeseg; please report it with the lines above"
 
 
+@pytest.mark.parametrize("command", [("info", "--json"), ("info",), ("--version",)])
+def test_an_output_that_nothing_can_be_written_to_is_no_bug(command: tuple[str, ...]) -> None:
+    full = ("sh", "-c", '"$@" > /dev/full', "sh")
+    assert_one_error(run_edgeseg(*command, prefix=full), 69, "stdout: cannot be written: no space left")
+
+
 def test_it_runs_with_stderr_closed() -> None:
     program = [sys.executable, "-m", "edgeseg", "--version"]
     result = subprocess.run(
