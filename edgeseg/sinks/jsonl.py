@@ -49,7 +49,8 @@ class JsonlSink:
 
     def write(self, result: Result) -> None:
         """Writes one record. Raises SinkUnavailableError when the disk is full; only whole records stay in the file."""
-        line = (json.dumps(self._record(result), ensure_ascii=False) + "\n").encode()
+        # A file name that is no UTF-8 holds surrogates, which JSON can only write escaped.
+        line = (json.dumps(self._record(result), ensure_ascii=False) + "\n").encode(errors="backslashreplace")
         before = 0
         try:
             if self._file is None:
