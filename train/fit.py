@@ -193,6 +193,9 @@ class Trainer:
         live = [keras.ops.convert_to_numpy(variable) for variable in self.model.variables]
         if self.recipe.optimizer.ema:
             self.optimizer.finalize_variable_values(self.model.trainable_variables)
+            for variable in self.model.trainable_variables:
+                # On JAX the weights and their average are one buffer now; prediction may give it away.
+                variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
             estimate_statistics(self.model, self._spare_batches(STATISTICS_BATCHES))
         row: dict[str, float] = {}
         means = []

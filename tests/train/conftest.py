@@ -24,6 +24,8 @@ def recipe_fields(streets: Path) -> dict[str, Any]:
     return {
         "name": "tiny",
         "architecture": "nano",
+        "depth": 0.1,
+        "width": 0.5,
         "input_size": "128x96",
         "crop_size": "96x64",
         "epochs": 2,
