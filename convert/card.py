@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
+import edgeseg
 from edgeseg.model_card import Metrics, ModelCard, append_card
 
 Quantization = Literal["int8", "float32"]
@@ -32,6 +33,7 @@ def describe(
     device's own Segmenter measured.
     """
     changes = {
+        "version": edgeseg.__version__,
         "input_hw": input_hw,
         "output_stride": input_hw[0] // output_hw[0],
         "quantization": quantization,

@@ -75,7 +75,7 @@ class ModelInfo:
 
     def table(self) -> Table:
         card = self.card
-        table = Table(title=f"{card.name} {card.version}", show_header=False)
+        table = Table(title=f"{card.name} {card.version}".rstrip(), show_header=False)
         table.add_column("what", style="bold")
         table.add_column("value", overflow="fold")
         table.add_row("file", f"{self.path} ({self.file_bytes / 1e6:.2f} MB)")

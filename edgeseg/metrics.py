@@ -22,12 +22,11 @@ _BUCKETS = 520
 class Histogram:
     """Milliseconds counted in buckets that widen by 5 %: bounded memory, percentiles within 2.5 %."""
 
-    __slots__ = ("_counts", "count", "largest", "smallest", "total")
+    __slots__ = ("_counts", "count", "largest", "smallest")
 
     def __init__(self) -> None:
         self._counts = [0] * _BUCKETS
         self.count = 0
-        self.total = 0.0
         self.smallest = math.inf
         self.largest = -math.inf
 
@@ -36,7 +35,6 @@ class Histogram:
         bucket = 0 if value <= _SMALLEST else min(_BUCKETS - 1, int(math.log(value / _SMALLEST) / _STEP))
         self._counts[bucket] += 1
         self.count += 1
-        self.total += value
         self.smallest = min(self.smallest, value)
         self.largest = max(self.largest, value)
 

@@ -96,7 +96,8 @@ class ModelCard(Part):
     """The identity, the contract, the origin and the measured quality of a model."""
 
     name: Annotated[str, Field(min_length=1)]
-    version: str = "0"
+    # Of the edgeseg that converted it.
+    version: str = ""
     architecture: str = ""
     params: Annotated[int, Field(ge=0)] = 0
     created: str = ""

@@ -19,9 +19,6 @@ from numpy.typing import NDArray
 from edgeseg.errors import SourceUnavailableError
 from edgeseg.frame import Frame
 
-#: Must be in the environment before cv2 is imported for the first time. Without it a stalled camera blocks for 10 s.
-SELECT_TIMEOUT_ENV = {"OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2"}
-
 #: A driver's time stamp is believed when it is at most this old: some drivers give another clock's, or none.
 OLDEST_STAMP_NS = 2_000_000_000
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import edgeseg
 from convert.conversion import Request, convert
 from convert.gate import GateFailedError
 from convert.quantize import keras
@@ -35,6 +36,7 @@ def test_writes_both_models_with_true_cards(color_run: Path, tmp_path: Path, con
     card = read_card(int8_path)
     assert (card.quantization, card.input_hw, card.output_stride) == ("int8", (64, 96), 4)
     assert card.licence == "CC0-1.0"
+    assert card.version == edgeseg.__version__
     assert [item.name for item in card.trained_on] == ["drawn"]
     assert card.training_sha256 is not None
     assert read_card(float_path).quantization == "float32"
