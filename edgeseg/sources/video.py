@@ -153,19 +153,18 @@ class VideoFileSource:
                 container, stream = self._open()
 
     def _judge(self, container: InputContainer, stream: VideoStream, end: End) -> None:
-        """Raises DataError when the file has ended before its own index says."""
-        if end.damaged:
-            logger.warning("%s: %d damaged pieces were passed over", self.name, end.damaged)
+        """Raises DataError when the file has ended before its own index says; else tells of what was damaged."""
         expected_s, tolerance_s = _duration(container, stream)
-        if expected_s is None:
-            return
         start_s = float((stream.start_time or 0) * (stream.time_base or 0))
         got_s = max(0.0, float(end.time_s) - start_s)
-        if expected_s - got_s > tolerance_s or (end.cut and expected_s > got_s):
+        if expected_s is not None and (expected_s - got_s > tolerance_s or (end.cut and expected_s > got_s)):
             raise DataError(
                 f"{self.name}: is cut off, it ends at {got_s:.1f} s of {expected_s:.1f} s; "
                 "the frames up to there were used, copy the file again to get the rest"
             )
+        # Not of a file that was cut off: the piece at the cut is damaged by the cut.
+        if end.damaged:
+            logger.warning("%s: %d damaged pieces were passed over", self.name, end.damaged)
 
 
 class End:

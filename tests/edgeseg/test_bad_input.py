@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import socket
 import struct
 import zlib
 from collections.abc import Callable
@@ -180,7 +183,10 @@ def test_the_same_output_twice() -> None:
     assert_one_error(run_edgeseg("run", "synthetic:", "--save", "a.mp4", "--save", "./a.mp4"), 2, "is given twice")
 
 
-def test_an_address_that_is_taken_and_one_that_is_none(tmp_path: Path) -> None:
+def test_an_address_that_is_taken_and_one_that_is_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert_one_error(run_edgeseg("run", "synthetic:", "--http", address), 69, address, "in use")
     assert_one_error(run_edgeseg("run", "synthetic:", "--http", "127.0.0.1:99999"), 2, "--http", "65535")
     assert_one_error(run_edgeseg("run", "synthetic:", "--http", "192.0.2.1:8080"), 2, "login")
     result = run_edgeseg("run", "synthetic:", "--http", "192.0.2.1:8080", "--allow-remote")
@@ -271,3 +277,13 @@ def test_spaces_and_foreign_letters_in_every_path(tmp_path: Path) -> None:
     frames = count_frames(video)
     assert 1 <= frames <= 5
     assert len(records.read_text(encoding="utf-8").splitlines()) == frames
+
+
+def test_a_file_name_that_is_no_utf8(tmp_path: Path) -> None:
+    folder, records = tmp_path / "pictures", tmp_path / "out.jsonl"
+    folder.mkdir()
+    dot = write_picture(folder / "dot.png", np.zeros((9, 16, 3), np.uint8))
+    dot.rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
+    result = run_edgeseg("run", folder, "--save", records)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "caf" in json.loads(records.read_text(encoding="utf-8"))["source"]
