@@ -36,8 +36,12 @@ def main() -> None:
         _watch_stdout()
         _share_memory_between_threads()
         code = _run(signals)
+        if signals.unwinding:
+            # Stopped came up inside a library, in the middle of its import, which made another error of it.
+            code = signals.exit_code
         signals.ignore()
     except Stopped:
+        signals.ignore()
         code = signals.exit_code
     _exit(code)
 
@@ -51,19 +55,18 @@ def _run(signals: StopSignals) -> int:
         sys.stdout.flush()
         return code
     except EdgesegError as error:
-        # One line, whatever a library put into its message.
-        sys.stderr.write(f"edgeseg: error: {' '.join(str(error).split())}\n")
+        if not signals.unwinding:
+            # One line, whatever a library put into its message.
+            sys.stderr.write(f"edgeseg: error: {' '.join(str(error).split())}\n")
         return error.exit_code
     except (BrokenPipeError, SystemExit):
         # Whoever read our output has seen enough (`edgeseg info | head -1`); rich makes a SystemExit of it.
         _drop_output()
         return 0
     except Exception:  # noqa: BLE001 - it is shown, and it decides the exit code
-        if signals.unwinding:
-            # Stopped came up inside a library that made another error of it.
-            return signals.exit_code
-        traceback.print_exc()
-        sys.stderr.write("edgeseg: this is a bug in edgeseg; please report it with the lines above\n")
+        if not signals.unwinding:
+            traceback.print_exc()
+            sys.stderr.write("edgeseg: this is a bug in edgeseg; please report it with the lines above\n")
         return 70
 
 

@@ -5,12 +5,15 @@ Light on purpose: this is imported, and the handlers are set, before anything th
 
 from __future__ import annotations
 
+import math
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PATIENCE_S = 1.0
 
 
 class Stopped(BaseException):
@@ -21,19 +24,25 @@ class StopSignals:
     """Takes the signals that ask a program to end.
 
     While a command works it passes them on (`calling`), and the work ends itself. Before that, while modules are
-    imported and models read, the first one raises Stopped, which unwinds what there is; later ones are ignored.
+    imported and models read, one raises Stopped, which unwinds what there is. Those that follow within a second do
+    nothing; a later one raises Stopped again, for a library may have swallowed the first.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.unfinished_is_failure = False
-        self.unwinding = False
+        self._raised_s = -math.inf
         self._on_stop: Callable[[], None] | None = None
 
     @property
     def exit_code(self) -> int:
         """0, or, for a command that is worth nothing half done, what a shell gives for one that a signal ended."""
         return 128 + self.number if self.number is not None and self.unfinished_is_failure else 0
+
+    @property
+    def unwinding(self) -> bool:
+        """Whether Stopped was raised: an error that came after it may be what a library made of it."""
+        return self._raised_s > -math.inf
 
     def install(self) -> None:
         """Sets the handlers; only the main thread may."""
@@ -57,10 +66,9 @@ class StopSignals:
             self._on_stop = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        first = self.number is None
-        self.number = number if first else self.number
+        self.number = self.number or number
         if self._on_stop is not None:
             self._on_stop()
-        elif first:
-            self.unwinding = True
+        elif time.monotonic() - self._raised_s > PATIENCE_S:
+            self._raised_s = time.monotonic()
             raise Stopped

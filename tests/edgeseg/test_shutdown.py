@@ -6,17 +6,20 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from edgeseg import shutdown
 from edgeseg.shutdown import Stopped, StopSignals
 from tests.edgeseg.clips import write_clip
 from tests.edgeseg.program import (
     LIMIT_S,
     count_frames,
+    environment,
     run_edgeseg,
     start_edgeseg,
     wait_for_handlers,
@@ -136,6 +139,24 @@ def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None
         program.stderr.close()
 
 
+@pytest.mark.parametrize("error", ["ConfigError", "ImportError", "SystemExit"])
+def test_a_library_that_makes_another_error_of_it_does_not_get_in_the_way(error: str) -> None:
+    # Extension modules turn whatever comes up while they are imported into an ImportError, for instance.
+    code = (
+        "import signal, edgeseg.cli\n"
+        "from edgeseg.errors import ConfigError\n"
+        "def start(arguments, signals):\n"
+        "    try: signal.raise_signal(signal.SIGTERM)\n"
+        f"    except BaseException as stopped: raise {error}('the runtime does not work') from stopped\n"
+        "edgeseg.cli.run_command_line = start\n"
+        "from edgeseg.__main__ import main\n"
+        "main()"
+    )
+    program = [sys.executable, "-c", code]
+    result = subprocess.run(program, capture_output=True, text=True, env=environment(), check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
 class TestStopSignals:
     """The handlers themselves, in this process."""
 
@@ -153,6 +174,15 @@ class TestStopSignals:
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         assert signals.number == signal.SIGTERM
+
+    def test_one_that_was_swallowed_is_raised_again_later(
+        self, signals: StopSignals, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr(shutdown, "PATIENCE_S", 0.0)
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGINT)
 
     def test_while_something_works_it_is_told_each_time(self, signals: StopSignals) -> None:
         calls: list[int] = []
