@@ -8,7 +8,13 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+from edgeseg.events import Events
+
 State = Literal["starting", "running", "stalled", "stopped"]
+Connection = Literal["connecting", "live", "lost"]
+
+#: A source that is lost is tried again at least this often, and then some for a slow answer.
+ALIVE_S = 30.0
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -20,12 +26,20 @@ class Health:
     hung camera or a hung thread raises no error.
     """
 
-    def __init__(self, *, stall_after_s: float = 5.0) -> None:
+    def __init__(self, *, stall_after_s: float = 5.0, events: Events | None = None, camera: str | None = None) -> None:
+        """`events` hear of every loss, return and change of the picture of `camera`."""
         self.stall_after_s = stall_after_s
+        self._events, self._camera = events, camera
         self._lock = threading.Lock()
         self._progress_ns = time.monotonic_ns()
         self._captured_ns: int | None = None
         self._stage: Literal["starting", "running", "stopped"] = "starting"
+        self._connection: Connection = "connecting"
+        self._lost_ns: int | None = None
+        self._lost_reason: str | None = None
+        self._reconnects = 0
+        self._condition = "ok"
+        self._trying_ns = self._progress_ns
 
     def progressed(self, captured_ns: int) -> None:
         """Notes that the loop has put out a result of a picture captured at `captured_ns` (monotonic)."""
@@ -33,6 +47,54 @@ class Health:
             self._progress_ns = time.monotonic_ns()
             self._captured_ns = captured_ns
             self._stage = "running"
+            if self._connection == "connecting":
+                # A source that cannot be lost (a file) tells nothing of itself.
+                self._connection = "live"
+
+    def lost(self, reason: str) -> None:
+        """Notes that the source gives nothing, and why; what calls again while it is lost says why it still is."""
+        with self._lock:
+            new = self._connection != "lost"
+            self._connection, self._lost_reason = "lost", reason
+            if new:
+                self._lost_ns = self._captured_ns or time.monotonic_ns()
+        if new and self._events is not None:
+            self._events.add("camera_lost", reason, camera=self._camera, level="warning")
+
+    def back(self) -> None:
+        """Notes that the source gives pictures, for the first time or again."""
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            was, lost_ns = self._connection, self._lost_ns
+            self._connection, self._lost_ns, self._lost_reason = "live", None, None
+            self._reconnects += was == "lost"
+        if was == "lost" and self._events is not None:
+            away_s = (now_ns - (lost_ns or now_ns)) / 1e9
+            self._events.add("camera_back", f"pictures again after {away_s:.1f} s", camera=self._camera, away_s=away_s)
+
+    def trying(self) -> None:
+        """Notes that the source is being looked for: whoever does that is alive, though no picture comes."""
+        with self._lock:
+            self._trying_ns = time.monotonic_ns()
+
+    def judged(self, condition: str) -> None:
+        """Notes what the picture looks like: "ok", or what is wrong with it."""
+        with self._lock:
+            was, self._condition = self._condition, condition
+        if was != condition and self._events is not None:
+            if condition == "ok":
+                self._events.add("picture_ok", f"the picture is no longer {was}", camera=self._camera, was=was)
+            else:
+                text = f"the picture is {condition}"
+                self._events.add(f"picture_{condition}", text, camera=self._camera, level="warning")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop of this camera does something: results come, or the lost source is being looked for."""
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            latest_ns = max(self._progress_ns, self._trying_ns)
+            return now_ns - latest_ns <= ALIVE_S * 1e9
 
     def stopped(self) -> None:
         """Notes that the loop has ended."""
@@ -48,12 +110,25 @@ class Health:
             return self._stage
 
     def snapshot(self) -> dict[str, Any]:
-        """Returns state, seconds since the last picture was taken (None before the first) and memory, for the page."""
+        """Returns what the page shows: JSON-ready values, None where nothing is known yet.
+
+        `picture_age_s` counts from when the last picture was taken, `lost_for_s` from the last one before the loss.
+        """
         now_ns = time.monotonic_ns()
         state = self.state(now_ns)
         with self._lock:
             age_s = None if self._captured_ns is None else (now_ns - self._captured_ns) / 1e9
-        return {"state": state, "picture_age_s": age_s, "rss_bytes": rss_bytes()}
+            lost_s = None if self._lost_ns is None else (now_ns - self._lost_ns) / 1e9
+            return {
+                "state": state,
+                "picture_age_s": age_s,
+                "connection": self._connection,
+                "lost_for_s": lost_s,
+                "lost_reason": self._lost_reason,
+                "reconnects": self._reconnects,
+                "condition": self._condition,
+                "rss_bytes": rss_bytes(),
+            }
 
 
 def rss_bytes() -> int:
