@@ -11,29 +11,17 @@ A file is a mapping with the keys of `Config`, all of them optional:
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
 from edgeseg.errors import UsageError
-from edgeseg.fields import Part, parse_size
+from edgeseg.fields import Duration, Part, parse_size
 from edgeseg.overlay import DEFAULT_OPACITY
 from edgeseg.runtimes import RuntimeChoice
 from edgeseg.server.address import Address
 from edgeseg.sources.pictures import DEFAULT_FPS
-
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def parse_duration(text: object) -> float:
-    """Returns the seconds that `10s`, `500ms`, `1.5m` or `2h` mean. Raises ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", text) if isinstance(text, str) else None
-    seconds = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
-    if not seconds:
-        raise ValueError("is not a duration; write for instance 10s, 500ms, 2m or 1h")
-    return seconds
 
 
 def parse_address(text: object) -> Address:
@@ -51,7 +39,6 @@ def _number_to_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Duration = Annotated[float, PlainValidator(parse_duration)]
 Size = Annotated[tuple[int, int], PlainValidator(parse_size)]
 HttpAddress = Annotated[Address, PlainValidator(parse_address)]
 Text = Annotated[str, BeforeValidator(_number_to_text), Field(min_length=1)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from edgeseg.config import Config, allowed_keys, parse_address, parse_duration
+from edgeseg.config import Config, allowed_keys, parse_address
+from edgeseg.fields import parse_duration
 
 
 @pytest.mark.parametrize(
