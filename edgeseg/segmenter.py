@@ -19,6 +19,8 @@ from edgeseg.runtimes import Interpreter, RuntimeChoice, RuntimeName, open_inter
 
 #: The model that comes with edgeseg.
 BUNDLED_MODEL = Path(__file__).parent / "models" / "edgeseg-nano-480x352-int8.tflite"
+#: The same weights for a smaller input, which the ladder of ladder.py goes down to.
+SMALL_BUNDLED_MODEL = BUNDLED_MODEL.with_name("edgeseg-nano-320x192-int8.tflite")
 
 
 class Segmenter:
