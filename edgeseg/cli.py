@@ -137,13 +137,14 @@ def run(
     _log_to_stderr(loaded.log.level)
     pipeline = _build(loaded)
     with context.obj.calling(pipeline.stop):
-        summary = pipeline.run(loaded.duration, log_every_s=loaded.log.interval)
-    print(summary.text())
+        summaries = pipeline.run(loaded.duration, log_every_s=loaded.log.interval)
+    print("\n\n".join(summary.text() for summary in summaries))
 
 
 def _build(config: Config) -> Pipeline:
     """Puts a run together; nothing is opened yet but the model."""
     from edgeseg.health import Health
+    from edgeseg.lane import Lane
     from edgeseg.metrics import Metrics
     from edgeseg.overlay import draw_overlay
     from edgeseg.pipeline import Pipeline
@@ -180,15 +181,15 @@ def _build(config: Config) -> Pipeline:
             )
         )
     look = config.overlay
-    return Pipeline(
+    lane = Lane(
         source,
-        segmenter,
         sinks,
         draw=lambda it: draw_overlay(it.frame.image, it, opacity=look.opacity, legend=look.legend),
         fusion=_build_fusion(config),
         metrics=metrics,
         health=health,
     )
+    return Pipeline([lane], segmenter)
 
 
 def _build_fusion(config: Config) -> TemporalFusion | None:

@@ -52,8 +52,12 @@ class Health:
                 self._connection = "live"
 
     def lost(self, reason: str) -> None:
-        """Notes that the source gives nothing, and why; what calls again while it is lost says why it still is."""
+        """Notes that the source gives nothing, and why.
+
+        Called again with every try that fails: whoever looks for it is alive, though no picture comes.
+        """
         with self._lock:
+            self._trying_ns = time.monotonic_ns()
             new = self._connection != "lost"
             self._connection, self._lost_reason = "lost", reason
             if new:
@@ -71,11 +75,6 @@ class Health:
         if was == "lost" and self._events is not None:
             away_s = (now_ns - (lost_ns or now_ns)) / 1e9
             self._events.add("camera_back", f"pictures again after {away_s:.1f} s", camera=self._camera, away_s=away_s)
-
-    def trying(self) -> None:
-        """Notes that the source is being looked for: whoever does that is alive, though no picture comes."""
-        with self._lock:
-            self._trying_ns = time.monotonic_ns()
 
     def judged(self, condition: str) -> None:
         """Notes what the picture looks like: "ok", or what is wrong with it."""

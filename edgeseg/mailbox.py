@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ class Mailbox(Generic[T]):
         self._changed = threading.Condition()
         self._closed = False
         self._dropped = 0
+        self._watchers: list[Callable[[], None]] = []
 
     @property
     def dropped(self) -> int:
@@ -68,7 +69,7 @@ class Mailbox(Generic[T]):
                 self._items.popleft()
                 self._dropped += 1
             self._items.append(item)
-            self._changed.notify_all()
+            self._tell()
             return True
 
     def get(self, timeout_s: float | None = None) -> T:
@@ -96,7 +97,7 @@ class Mailbox(Generic[T]):
             if discard:
                 self._dropped += len(self._items)
                 self._items.clear()
-            self._changed.notify_all()
+            self._tell()
 
     def __iter__(self) -> Iterator[T]:
         """Gets items until the mailbox is closed and empty."""
@@ -105,3 +106,55 @@ class Mailbox(Generic[T]):
                 yield self.get()
             except Closed:
                 return
+
+    def _tell(self) -> None:
+        self._changed.notify_all()
+        for changed in self._watchers:
+            changed()
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Calls `changed`, which must be quick, whenever an item was put in or the mailbox was closed."""
+        with self._changed:
+            self._watchers.append(changed)
+
+    def take(self) -> T | None:
+        """Takes the oldest item out if there is one. Raises Closed when none will ever come."""
+        with self._changed:
+            if self._items:
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
+            if self._closed:
+                raise Closed
+            return None
+
+
+def take_in_turn(mailboxes: Sequence[Mailbox[T]]) -> Iterator[tuple[int, T | None]]:
+    """Yields (index of the mailbox, item) from several mailboxes, one from each that has some before a second from any.
+
+    A mailbox that has ended is yielded once with None; the iterator ends with the last of them.
+    """
+    something = threading.Event()
+    for mailbox in mailboxes:
+        mailbox.watch(something.set)
+    waiting = deque(enumerate(mailboxes))
+    something.set()
+    while waiting:
+        something.wait()
+        # Before looking, so that what comes while we look is looked for again.
+        something.clear()
+        found = True
+        while found and waiting:
+            found = False
+            for _ in range(len(waiting)):
+                index, mailbox = waiting.popleft()
+                try:
+                    item = mailbox.take()
+                except Closed:
+                    yield index, None
+                    continue
+                waiting.append((index, mailbox))
+                if item is not None:
+                    found = True
+                    yield index, item
+                    del item

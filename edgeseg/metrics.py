@@ -61,10 +61,11 @@ class Histogram:
 
 @dataclass
 class SinkTally:
-    """What one sink has done: results written and passed over, age of each when written, time each took to write."""
+    """What one sink has done: results written, passed over and too old; age of each when written, time to write it."""
 
     written: int = 0
     dropped: int = 0
+    stale: int = 0
     age_ms: Histogram = field(default_factory=Histogram)
     write_ms: Histogram = field(default_factory=Histogram)
 
@@ -77,6 +78,8 @@ class Tally:
     frames_in: int = 0
     segmented: int = 0
     dropped: int = 0
+    rate_limited: int = 0
+    too_old: int = 0
     first_segmented_ns: int | None = None
     last_segmented_ns: int | None = None
     segmented_age_ms: Histogram = field(default_factory=Histogram)
@@ -115,7 +118,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a run, or of an interval of it."""
+    """What came of a run, or of an interval of it.
+
+    dropped: frames that were not segmented; of these, rate_limited were left out on purpose and too_old would only have
+    given results older than allowed, the rest made way for newer ones.
+    """
 
     source: str
     live: bool
@@ -123,6 +130,8 @@ class Summary:
     frames_in: int
     segmented: int
     dropped: int
+    rate_limited: int
+    too_old: int
     fps: float | None
     age_ms: Mapping[str, float] | None
     age_at: str | None
@@ -163,7 +172,8 @@ class Summary:
             stages = ", ".join(f"{name} {stage['p50']:.1f}" for name, stage in self.stage_ms.items())
             lines.append(f"median ms   {stages}")
         for name, sink in self.sinks.items():
-            lines.append(f"output      {name}: {sink['written']} written, {sink['dropped']} dropped")
+            stale = f", {sink['stale']} older than allowed" if sink["stale"] else ""
+            lines.append(f"output      {name}: {sink['written']} written, {sink['dropped']} dropped{stale}")
         return "\n".join(lines)
 
 
@@ -187,6 +197,26 @@ class Metrics:
                 tally.frames_in += 1
                 tally.stage("next frame").add(read_ms)
             self._set_dropped(dropped)
+
+    def count_rate_limited(self, read_ms: float) -> None:
+        """Counts a frame that was left out because the rate is limited."""
+        with self._lock:
+            for tally in self._tallies():
+                tally.frames_in += 1
+                tally.rate_limited += 1
+                tally.stage("next frame").add(read_ms)
+
+    def count_too_old(self) -> None:
+        """Counts a frame that was not segmented because its result would be dropped for its age."""
+        with self._lock:
+            for tally in self._tallies():
+                tally.too_old += 1
+
+    def count_stale(self, sink: str) -> None:
+        """Counts a result that a sink was not given because of its age."""
+        with self._lock:
+            for tally in self._tallies():
+                tally.sink(sink).stale += 1
 
     def count_dropped(self, dropped: int) -> None:
         """Sets how many frames were passed over so far, in all."""
@@ -217,12 +247,13 @@ class Metrics:
             for tally in self._tallies():
                 tally.stage(name).add(spent_ms)
 
-    def count_written(self, sink: str, dropped: int, age_ms: float, write_ms: float) -> None:
+    def count_written(self, sink: str, dropped: int, age_ms: float, write_ms: float, *, stale: bool = False) -> None:
         """Counts a result that a sink took `write_ms` to write; `dropped` results were passed over so far, in all."""
         with self._lock:
             for tally in self._tallies():
                 entry = tally.sink(sink)
                 entry.written += 1
+                entry.stale += stale
                 entry.write_ms.add(write_ms)
                 if self.live:
                     entry.age_ms.add(age_ms)
@@ -280,7 +311,9 @@ class Metrics:
             seconds=(time.monotonic_ns() - tally.started_ns) / 1e9,
             frames_in=tally.frames_in,
             segmented=tally.segmented,
-            dropped=tally.dropped,
+            dropped=tally.dropped + tally.rate_limited + tally.too_old,
+            rate_limited=tally.rate_limited,
+            too_old=tally.too_old,
             fps=tally.fps(),
             age_ms=age[1] if age else None,
             age_at=age[0] if age else None,
@@ -290,6 +323,7 @@ class Metrics:
                 name: {
                     "written": sink.written,
                     "dropped": sink.dropped,
+                    "stale": sink.stale,
                     "age_ms": sink.age_ms.summary(),
                     "write_ms": sink.write_ms.summary(),
                 }

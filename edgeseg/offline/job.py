@@ -19,6 +19,7 @@ from rich.console import Console
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError, SinkUnavailableError
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.fusion import TemporalFusion
+from edgeseg.lane import Lane
 from edgeseg.offline.inputs import PictureList, RestOfVideo
 from edgeseg.offline.parts import PartRecorder, find_parts, join_records, join_videos
 from edgeseg.offline.plan import JOB, Item, identify, plan_items, read_record, write_record
@@ -212,7 +213,8 @@ class OfflineJob:
             # Pictures of a folder need not follow each other.
             fusion = None
             source = PictureList(str(item.path), item.pictures, first, recorder.leave_out, opened)
-        self._pipeline = Pipeline(source, _KeptOpen(segmenter), [recorder], draw=self._draw, fusion=fusion)
+        lane = Lane(source, [recorder], draw=self._draw, fusion=fusion)
+        self._pipeline = Pipeline([lane], _KeptOpen(segmenter))
         if self._stopped:
             self._pipeline.stop()
         self._pipeline.run()

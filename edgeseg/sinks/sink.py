@@ -22,10 +22,21 @@ class Result:
     Several sink threads share one Result; `overlay()` may be called from all of them at the same time.
     """
 
-    __slots__ = ("_draw", "_lock", "_overlay", "finished_ns", "segmentation")
+    __slots__ = ("_draw", "_lock", "_overlay", "finished_ns", "max_age_ms", "segmentation")
 
-    def __init__(self, segmentation: Segmentation, draw: Draw, finished_ns: int | None = None) -> None:
-        """`draw` makes the overlay, BGR uint8 (H, W, 3); `finished_ns` is monotonic, now when it is left out."""
+    def __init__(
+        self,
+        segmentation: Segmentation,
+        draw: Draw,
+        finished_ns: int | None = None,
+        *,
+        max_age_ms: float | None = None,
+    ) -> None:
+        """`draw` makes the overlay, BGR uint8 (H, W, 3); `finished_ns` is monotonic, now when it is left out.
+
+        `max_age_ms` is the age from which on the result counts as stale; None for one that does not age (a file's).
+        """
+        self.max_age_ms = max_age_ms
         self.segmentation = segmentation
         self.finished_ns = time.monotonic_ns() if finished_ns is None else finished_ns
         self._draw = draw
@@ -41,6 +52,11 @@ class Result:
         """Milliseconds from capture until `now_ns` (monotonic; now when it is left out)."""
         now_ns = time.monotonic_ns() if now_ns is None else now_ns
         return (now_ns - self.captured_ns) / 1e6
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is older now than a result may be."""
+        return self.max_age_ms is not None and self.age_ms() > self.max_age_ms
 
     def overlay(self) -> NDArray[np.uint8]:
         """The overlay picture, BGR uint8 (H, W, 3), read-only: the first caller draws it, the others wait for it."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.mailbox import Closed, Mailbox
+from edgeseg.mailbox import Closed, Mailbox, take_in_turn
 
 
 def in_thread(work: Callable[[], None]) -> threading.Thread:
@@ -127,3 +127,29 @@ def test_live_accounts_for_every_item_and_ends_with_the_newest(items: list[int],
     assert len(got) + box.dropped == len(items)
     assert got == sorted(got, key=lambda pair: pair[0])
     assert got[-1:] == list(enumerate(items))[-1:]
+
+
+def test_several_are_taken_in_turn_until_all_have_ended() -> None:
+    one, two = Mailbox[int](10, lossless=True), Mailbox[int](10, lossless=True)
+    for number in range(4):
+        one.put(number)
+    two.put(10)
+    one.close()
+    two.close()
+    assert list(take_in_turn([one, two])) == [(0, 0), (1, 10), (0, 1), (1, None), (0, 2), (0, 3), (0, None)]
+
+
+def test_taking_in_turn_waits_for_what_comes() -> None:
+    one, two = Mailbox[int](1, lossless=True), Mailbox[int](1, lossless=True)
+
+    def write(mailbox: Mailbox[int], numbers: range) -> None:
+        for number in numbers:
+            mailbox.put(number)
+        mailbox.close()
+
+    for mailbox, numbers in ((one, range(200)), (two, range(500, 600))):
+        threading.Thread(target=write, args=(mailbox, numbers), daemon=True).start()
+    got: dict[int, list[int | None]] = {0: [], 1: []}
+    for index, item in take_in_turn([one, two]):
+        got[index].append(item)
+    assert got == {0: [*range(200), None], 1: [*range(500, 600), None]}

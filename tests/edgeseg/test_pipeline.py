@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from edgeseg import pipeline as pipeline_module
 from edgeseg.errors import DataError, SinkUnavailableError, SourceUnavailableError
 from edgeseg.frame import Segmentation
+from edgeseg.lane import RECORDING_RESULTS, Lane
 from edgeseg.metrics import Summary
-from edgeseg.pipeline import RECORDING_RESULTS, Pipeline
+from edgeseg.pipeline import Pipeline
 from tests.fakes import FakeSegmenter, FakeSink, FakeSource, nothing
 
 
@@ -39,7 +40,7 @@ def build(
     source: FakeSource, *sinks: FakeSink, segmenter: FakeSegmenter | None = None
 ) -> tuple[Pipeline, FakeSegmenter]:
     segmenter = segmenter or FakeSegmenter()
-    return Pipeline(source, segmenter, sinks, draw=draw), segmenter
+    return Pipeline([Lane(source, sinks, draw=draw)], segmenter), segmenter
 
 
 def assert_all_closed(*parts: FakeSource | FakeSegmenter | FakeSink) -> None:
@@ -49,7 +50,7 @@ def assert_all_closed(*parts: FakeSource | FakeSegmenter | FakeSink) -> None:
 def test_a_file_run_loses_nothing_and_keeps_the_order() -> None:
     source, sink = FakeSource(50), FakeSink(before=lambda index: time.sleep(0.002))
     pipeline, segmenter = build(source, sink)
-    summary = pipeline.run()
+    (summary,) = pipeline.run()
     assert sink.written == segmenter.seen == list(range(50))
     assert (summary.frames_in, summary.segmented, summary.dropped) == (50, 50, 0)
     assert summary.sinks["sink"]["written"] == 50
@@ -84,7 +85,7 @@ def test_live_a_slow_segmenter_sees_the_newest_frame_and_the_rest_is_counted() -
     segmenter = FakeSegmenter(before=hold)
     pipeline, _ = build(source, segmenter=segmenter)
     in_thread(lambda: (wait_for(lambda: source.closed == 1), hold.release.set()))
-    summary = pipeline.run()
+    (summary,) = pipeline.run()
     assert segmenter.seen == [0, 19]
     assert (summary.frames_in, summary.segmented, summary.dropped) == (20, 2, 18)
 
@@ -98,7 +99,7 @@ def run_with_a_slow_sink(slow: FakeSink, hold: Hold) -> Summary:
         if index == 1:
             hold.taken.wait(10)
 
-    summary = build(FakeSource(30, live=True, before_read=in_step), slow, quick)[0].run()
+    (summary,) = build(FakeSource(30, live=True, before_read=in_step), slow, quick)[0].run()
     assert quick.written == list(range(30))
     assert summary.dropped == 0
     return summary
@@ -128,8 +129,8 @@ def test_the_overlay_is_drawn_once_however_many_want_it() -> None:
         return draw(segmentation)
 
     sinks = [FakeSink(f"sink {n}", wants_overlay=True) for n in range(3)]
-    pipeline = Pipeline(FakeSource(8), FakeSegmenter(), sinks, draw=count)
-    summary = pipeline.run()
+    pipeline = Pipeline([Lane(FakeSource(8), sinks, draw=count)], FakeSegmenter())
+    (summary,) = pipeline.run()
     assert drawn == list(range(8))
     assert summary.stage_ms["overlay"]["p50"] > 0
     for first, *others in zip(*(sink.overlays for sink in sinks), strict=True):
@@ -139,13 +140,15 @@ def test_the_overlay_is_drawn_once_however_many_want_it() -> None:
 
 
 def test_no_overlay_is_drawn_when_no_sink_asks() -> None:
-    pipeline = Pipeline(FakeSource(3), FakeSegmenter(), [FakeSink()], draw=raising(AssertionError("drawn")))
-    assert pipeline.run().segmented == 3
+    lane = Lane(FakeSource(3), [FakeSink()], draw=raising(AssertionError("drawn")))
+    (summary,) = Pipeline([lane], FakeSegmenter()).run()
+    assert summary.segmented == 3
 
 
 def test_it_runs_without_any_sink() -> None:
     pipeline, _ = build(FakeSource(3))
-    assert pipeline.run().segmented == 3
+    (summary,) = pipeline.run()
+    assert summary.segmented == 3
 
 
 def test_two_sinks_of_one_name_are_refused() -> None:
@@ -232,7 +235,7 @@ def test_stop_ends_an_endless_run_as_the_end_of_the_source_would(live: bool) -> 
     sink = FakeSink(before=lambda index: pipeline.stop() if index >= 5 else None)
     source = FakeSource(None, live=live, before_read=lambda index: time.sleep(0.001))
     pipeline, segmenter = build(source, sink)
-    summary = pipeline.run()
+    (summary,) = pipeline.run()
     pipeline.stop()
     assert sink.written == segmenter.seen
     assert summary.frames_in == summary.segmented + summary.dropped
@@ -254,7 +257,7 @@ def test_stop_while_a_part_is_still_opening_closes_the_others() -> None:
     pipeline, _ = build(source, sink)
     source.interrupt = release.set  # type: ignore[method-assign]
     threading.Timer(0.05, pipeline.stop).start()
-    summary = pipeline.run()
+    (summary,) = pipeline.run()
     assert summary.frames_in == 0
     assert_all_closed(source, sink)
 
@@ -262,7 +265,7 @@ def test_stop_while_a_part_is_still_opening_closes_the_others() -> None:
 def test_the_duration_ends_a_run() -> None:
     source, sink = FakeSource(None, live=True, before_read=lambda index: time.sleep(0.005)), FakeSink()
     pipeline, _ = build(source, sink)
-    summary = pipeline.run(duration_s=0.1)
+    (summary,) = pipeline.run(duration_s=0.1)
     assert summary.segmented > 0
     assert_all_closed(source, sink)
 
@@ -300,7 +303,7 @@ def test_a_keyboard_interrupt_still_completes_the_outputs() -> None:
 def test_it_logs_a_line_an_interval_and_none_a_frame(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="edgeseg")
     pipeline, _ = build(FakeSource(None, live=True, before_read=lambda index: time.sleep(0.001)))
-    summary = pipeline.run(duration_s=0.3, log_every_s=0.1)
+    (summary,) = pipeline.run(duration_s=0.3, log_every_s=0.1)
     lines = [record.message for record in caplog.records]
     assert 1 <= len(lines) <= 3
     assert all("segmented" in line and "dropped" in line for line in lines)
@@ -309,12 +312,12 @@ def test_it_logs_a_line_an_interval_and_none_a_frame(caplog: pytest.LogCaptureFi
 
 def test_health_follows_the_run() -> None:
     states: list[str] = []
-    sink = FakeSink(before=lambda index: states.append(pipeline.health.state()))
+    sink = FakeSink(before=lambda index: states.append(pipeline.lanes[0].health.state()))
     pipeline, _ = build(FakeSource(3), sink)
-    assert pipeline.health.state() == "starting"
+    assert pipeline.lanes[0].health.state() == "starting"
     pipeline.run()
     assert states == ["running"] * 3
-    assert pipeline.health.state() == "stopped"
+    assert pipeline.lanes[0].health.state() == "stopped"
 
 
 def wait_for(condition: Callable[[], object]) -> None:
