@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_UNITS_BYTES = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 class Part(BaseModel):
@@ -25,13 +26,24 @@ def parse_size(text: object) -> tuple[int, int]:
 
 
 def parse_duration(text: object) -> float:
-    """Returns the seconds that `10s`, `500ms`, `1.5m` or `2h` mean. Raises ValueError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", text) if isinstance(text, str) else None
+    """Returns the seconds that `10s`, `500ms`, `1.5m`, `2h` or `7d` mean. Raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text) if isinstance(text, str) else None
     seconds = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
     if not seconds:
         raise ValueError("is not a duration; write for instance 10s, 500ms, 2m or 1h")
     return seconds
 
 
+def parse_bytes(text: object) -> int:
+    """Returns the bytes that `500MB`, `20GB` or `1.5GiB` mean. Raises ValueError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]B|[KMG]iB)", text) if isinstance(text, str) else None
+    count = round(float(match[1]) * _UNITS_BYTES[match[2]]) if match else 0
+    if not count:
+        raise ValueError("is not a size of data; write for instance 500MB or 20GB")
+    return count
+
+
 #: Seconds, written in a file as `parse_duration` reads them.
 Duration = Annotated[float, PlainValidator(parse_duration)]
+#: Bytes, written in a file as `parse_bytes` reads them.
+DataSize = Annotated[int, PlainValidator(parse_bytes)]
