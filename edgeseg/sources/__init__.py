@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeseg.errors import UsageError
-from edgeseg.sources.source import Source
+from edgeseg.sources.source import Signal, Source
 
 if TYPE_CHECKING:
+    from edgeseg.sources.attempt import Patience
     from edgeseg.sources.camera import CameraMode
+    from edgeseg.sources.orientation import Orientation
 
-__all__ = ["PICTURE_SUFFIXES", "SOURCE_HELP", "VIDEO_SUFFIXES", "Source", "is_camera", "open_source"]
+__all__ = ["PICTURE_SUFFIXES", "SOURCE_HELP", "VIDEO_SUFFIXES", "Signal", "Source", "is_camera", "open_source"]
 
 SOURCE_HELP = "a camera (0, /dev/video0), a video file, a picture or a folder of them, or synthetic:1280x720@30"
 
@@ -41,24 +43,59 @@ def open_source(
     loop: bool = False,
     camera: CameraMode | None = None,
     pictures_fps: float | None = None,
+    orientation: Orientation | None = None,
+    signal: Signal | None = None,
+    wait_for_it: bool = False,
+    patience: Patience | None = None,
 ) -> Source:
     """Returns the source that `uri` names; entering it as a context opens it.
 
     `live` plays files at their own pace, frames stamped with the clock; without it they come as fast as they are read,
     stamped with their place in the file. `loop` begins files anew at their end. `pictures_fps` is for pictures, which
-    have no pace of their own. Raises UsageError for an address of no known kind, and for an endless one without
-    `live`.
-    """
-    if uri.startswith("synthetic:") or is_camera(uri):
-        if not live:
-            raise UsageError(f"{uri}: has no end; give a video file, a picture or a folder of pictures")
-        if is_camera(uri):
-            from edgeseg.sources.camera import CameraSource
+    have no pace of their own. `orientation` is how the camera is mounted.
 
-            return CameraSource(uri, camera)
+    What can be lost (a camera, a stream, a command) is opened again whenever it is, with `patience`; `signal` hears of
+    it. With `wait_for_it` it may be absent at the start too; without it that is an error when the source is opened.
+
+    Raises UsageError for an address of no known kind, and for an endless one without `live`.
+    """
+    source = _open_endless(uri, camera, signal, wait_for_it, patience) if live else None
+    if source is None:
+        source = _open_file(uri, live, loop, pictures_fps)
+    if orientation is None or orientation.is_upright:
+        return source
+    from edgeseg.sources.orientation import OrientedSource
+
+    return OrientedSource(source, orientation)
+
+
+def _open_endless(
+    uri: str, camera: CameraMode | None, signal: Signal | None, wait_for_it: bool, patience: Patience | None
+) -> Source | None:
+    """Returns the source that `uri` names when it is one without an end, else None."""
+    if uri.startswith("synthetic:"):
         from edgeseg.sources.synthetic import SyntheticSource
 
         return SyntheticSource(uri)
+    if not is_camera(uri):
+        return None
+    from edgeseg.sources.camera import CameraSource
+    from edgeseg.sources.reconnecting import ReconnectingSource
+
+    name = CameraSource(uri).name
+    return ReconnectingSource(
+        lambda: CameraSource(uri, camera),
+        name=name,
+        is_there=Path(name).exists,
+        signal=signal,
+        wait_for_it=wait_for_it,
+        patience=patience,
+    )
+
+
+def _open_file(uri: str, live: bool, loop: bool, pictures_fps: float | None) -> Source:
+    if uri.startswith("synthetic:") or is_camera(uri):
+        raise UsageError(f"{uri}: has no end; give a video file, a picture or a folder of pictures")
     scheme, is_url, _ = uri.partition("://")
     if is_url or not uri:
         # What follows the scheme may hold a password.

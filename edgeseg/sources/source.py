@@ -5,7 +5,16 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol
 
+from edgeseg.errors import SourceUnavailableError
 from edgeseg.frame import Frame
+
+
+class SourceSilentError(SourceUnavailableError):
+    """A source is there and says nothing; it may go on at any moment."""
+
+
+class SourceDeniedError(SourceUnavailableError):
+    """A source refuses the user name or the password; asking often would make many a camera lock the user out."""
 
 
 class Source(Protocol):
@@ -49,4 +58,20 @@ class Source(Protocol):
 
     def interrupt(self) -> None:
         """Makes a `read()` that waits return None soon; may come from any thread, and before the source is open."""
+        ...
+
+
+class Signal(Protocol):
+    """Whoever wants to know how a source that reconnects is doing. Told by the thread that reads it; must not block."""
+
+    def lost(self, reason: str) -> None:
+        """The source gives no pictures, for `reason`: one line, without credentials. Again when the reason changes."""
+        ...
+
+    def back(self) -> None:
+        """The source gives pictures: the first one has just come, at the start or after a loss."""
+        ...
+
+    def trying(self) -> None:
+        """The source is lost and being looked for. Comes about once a second, and not from one that hangs."""
         ...

@@ -8,15 +8,18 @@ import pytest
 
 from edgeseg.errors import UsageError
 from edgeseg.sources import is_camera, open_source
-from edgeseg.sources.camera import CameraMode, CameraSource
+from edgeseg.sources.camera import CameraMode
 from edgeseg.sources.pictures import PictureSource
+from edgeseg.sources.reconnecting import ReconnectingSource
 from edgeseg.sources.synthetic import SyntheticSource
 from edgeseg.sources.video import VideoFileSource
 
 
 def test_each_kind(tmp_path: Path) -> None:
-    assert isinstance(open_source("0", live=True, camera=CameraMode(fps=15)), CameraSource)
-    assert isinstance(open_source("/dev/video7", live=True), CameraSource)
+    for camera in ("0", "/dev/video7"):
+        source = open_source(camera, live=True, camera=CameraMode(fps=15))
+        assert isinstance(source, ReconnectingSource)
+        assert source.name == f"/dev/video{camera[-1]}"
     assert isinstance(open_source("synthetic:64x64", live=True), SyntheticSource)
     assert isinstance(open_source(str(tmp_path), live=True), PictureSource)
     assert isinstance(open_source("a/b.PNG", live=True), PictureSource)
