@@ -122,8 +122,8 @@ def run(
     flags = [
         Flag("SOURCE", ("source",), source),
         Flag("--save", ("output", "save"), save or None),
-        Flag("--http", ("output", "http"), http),
-        Flag("--allow-remote", ("output", "allow_remote"), allow_remote),
+        Flag("--http", ("http", "address"), http),
+        Flag("--allow-remote", ("http", "allow_remote"), allow_remote),
         Flag("--window", ("output", "window"), window),
         Flag("--duration", ("duration",), duration),
         Flag("--model", ("model", "path"), model),
@@ -168,16 +168,16 @@ def _build(config: Config) -> Pipeline:
         sinks.append(open_sink("window:"))
     segmenter = Segmenter(config.model.path, config.model.threads, config.model.runtime)
     metrics, health = Metrics(source=source.name, live=source.live), Health()
-    if config.output.http is not None:
+    if config.http.address is not None:
         from edgeseg.server.page import LivePage
 
         sinks.append(
             LivePage(
-                config.output.http,
+                config.http.address,
                 metrics=metrics,
                 health=health,
                 classes=segmenter.card.segment_classes,
-                allow_remote=config.output.allow_remote,
+                allow_remote=config.http.allow_remote,
             )
         )
     look = config.overlay

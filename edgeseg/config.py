@@ -5,16 +5,17 @@ A file is a mapping with the keys of `Config`, all of them optional:
     source: /dev/v4l/by-id/usb-046d_HD_Webcam-video-index0
     camera: {size: 1280x720, fps: 30, format: MJPG}
     model: {threads: 2}
-    output: {save: [out/drive.mp4, out/drive.jsonl], http: 127.0.0.1:8080}
+    output: {save: [out/drive.mp4, out/drive.jsonl]}
+    http: {address: 127.0.0.1:8080}
     log: {interval: 1m}
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
 
 from edgeseg.errors import UsageError
 from edgeseg.fields import Duration, Part, parse_size
@@ -39,18 +40,26 @@ def _number_to_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Size = Annotated[tuple[int, int], PlainValidator(parse_size)]
-HttpAddress = Annotated[Address, PlainValidator(parse_address)]
+Size = Annotated[tuple[int, int], PlainValidator(parse_size, json_schema_input_type=str)]
+HttpAddress = Annotated[Address, PlainValidator(parse_address, json_schema_input_type=str | int)]
 Text = Annotated[str, BeforeValidator(_number_to_text), Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, le=1000)]
 
 
 class CameraConfig(Part):
-    """What a camera is asked for; it may give something else."""
+    """What a camera is asked for; it may give something else. rotate: degrees clockwise, after that flip."""
 
     size: Size | None = None
     fps: Rate | None = None
     format: Annotated[str, Field(pattern=r"^[A-Z0-9]{4}$")] = "MJPG"
+    rotate: Literal[0, 90, 180, 270] = 0
+    flip: Literal["none", "horizontal", "vertical"] = "none"
+
+
+class NamedCamera(CameraConfig):
+    """One of several cameras. What it does not say is as under `camera:`."""
+
+    source: Text
 
 
 class PicturesConfig(Part):
@@ -82,12 +91,17 @@ class OverlayConfig(Part):
 
 
 class OutputConfig(Part):
-    """Where results go."""
+    """Where results go. `{camera}` in a name stands for the camera's name, which several cameras need."""
 
     save: tuple[Text, ...] = ()
-    http: HttpAddress | None = None
-    allow_remote: bool = False
     window: bool = False
+
+
+class HttpConfig(Part):
+    """The live page; without an address there is none."""
+
+    address: HttpAddress | None = None
+    allow_remote: bool = False
 
 
 class LogConfig(Part):
@@ -97,24 +111,72 @@ class LogConfig(Part):
     interval: Duration = 10.0
 
 
+CameraName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
 class Config(Part):
     """Everything a run can be told. Durations are in seconds once read, sizes are (width, height)."""
 
     source: Text | None = None
+    cameras: dict[CameraName, NamedCamera] = Field(default_factory=dict)
     loop: bool = False
     duration: Duration | None = None
+    max_age: Duration | None = None
+    too_old: Literal["mark", "drop"] = "mark"
     camera: CameraConfig = CameraConfig()
     pictures: PicturesConfig = PicturesConfig()
     model: ModelConfig = ModelConfig()
     fusion: FusionConfig = FusionConfig()
     overlay: OverlayConfig = OverlayConfig()
     output: OutputConfig = OutputConfig()
+    http: HttpConfig = HttpConfig()
     log: LogConfig = LogConfig()
+
+    @field_validator("cameras")
+    @classmethod
+    def _one_or_several(cls, cameras: dict[str, NamedCamera], info: ValidationInfo) -> dict[str, NamedCamera]:
+        if cameras and info.data.get("source") is not None:
+            raise ValueError("stands beside 'source', which is for a single camera; keep one of the two")
+        return cameras
+
+    def named_cameras(self) -> dict[str, NamedCamera]:
+        """Returns every camera by its name, each with what `camera:` says for all; a single one is "camera"."""
+        common = {name: getattr(self.camera, name) for name in CameraConfig.model_fields}
+        if self.source is not None:
+            return {SINGLE_CAMERA: NamedCamera(source=self.source, **common)}
+        return {
+            name: camera.model_copy(
+                update={key: value for key, value in common.items() if key not in camera.model_fields_set}
+            )
+            for name, camera in self.cameras.items()
+        }
+
+
+#: What a single camera is called on the page, in events and in names of files.
+SINGLE_CAMERA = "camera"
 
 
 def allowed_keys(place: tuple[str | int, ...]) -> list[str]:
-    """Returns the keys that a mapping of the file may hold, by the keys that lead to it."""
-    model: Any = Config
-    for key in place:
-        model = model.model_fields[key].annotation
-    return sorted(model.model_fields)
+    """Returns the keys that a mapping of the file may hold, by the keys that lead to it; none where any will do."""
+    kind: Any = Config
+    for step in place:
+        if isinstance(kind, type) and issubclass(kind, Part):
+            kind = kind.model_fields[str(step)].annotation if step in kind.model_fields else None
+        else:
+            # A mapping by name or a list: what it holds is its last argument.
+            kind = next(iter(reversed(get_args(kind))), None)
+            kind = get_args(kind)[0] if kind is Ellipsis else kind
+        kind = _without_none(kind)
+    return sorted(kind.model_fields) if isinstance(kind, type) and issubclass(kind, Part) else []
+
+
+def _without_none(kind: Any) -> Any:
+    """Returns what may be given where a value may be left out: X of `X | None` and of `Annotated[X, ...]`."""
+    while True:
+        arguments = get_args(kind)
+        if get_origin(kind) is Annotated:
+            kind = arguments[0]
+        elif type(None) in arguments:
+            kind = next(item for item in arguments if item is not type(None))
+        else:
+            return kind

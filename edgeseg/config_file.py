@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ from pydantic_core import ErrorDetails
 
 from edgeseg.config import Config, allowed_keys
 from edgeseg.errors import ConfigError, UsageError, explain
+from edgeseg.redact import redact
 
 Place = tuple["str | int", ...]
+
+NAME_HELP = "is no name; write small letters, digits, - and _, 32 at most"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,9 @@ def load_config(path: Path | None = None, flags: Sequence[Flag] = ()) -> Config:
         data = _read(path)
     given = [flag for flag in flags if flag.value is not None]
     for flag in given:
+        if flag.place == ("source",):
+            # Another camera than those of the file.
+            data.pop("cameras", None)
         _put(data, flag.place, flag.value)
     try:
         return Config.model_validate(data)
@@ -96,7 +102,14 @@ def _say(item: ErrorDetails) -> str:
         allowed = allowed_keys(place[:-1])
         close = difflib.get_close_matches(str(place[-1]), allowed, n=1)
         return f"{key}: unknown key; " + (f"did you mean '{close[0]}'?" if close else f"there is {', '.join(allowed)}")
-    return f"{key}: {item['input']!r} {_reason(item)}"
+    if item["type"] == "missing":
+        return f"{key}: is missing"
+    if place[-1] == "[key]":
+        return f"{'.'.join(str(step) for step in place[:-1])}: {NAME_HELP}"
+    if item["type"] == "value_error" and isinstance(item["input"], Mapping):
+        # About how its keys go together; the whole of it would say less.
+        return f"{key}: {_reason(item)}"
+    return f"{key}: {redact(repr(item['input']))} {_reason(item)}"
 
 
 def _reason(item: ErrorDetails) -> str:
@@ -109,7 +122,7 @@ def _reason(item: ErrorDetails) -> str:
 def _say_flag(flags: Iterable[Flag], item: ErrorDetails) -> str:
     for flag in flags:
         if item["loc"][: len(flag.place)] == flag.place:
-            return f"{flag.name} {item['input']!r} {_reason(item)}"
+            return f"{flag.name} {redact(repr(item['input']))} {_reason(item)}"
     return _say(item)
 
 

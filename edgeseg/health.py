@@ -13,8 +13,8 @@ from edgeseg.events import Events
 State = Literal["starting", "running", "stalled", "stopped"]
 Connection = Literal["connecting", "live", "lost"]
 
-#: A source that is lost is tried again at least this often, and then some for a slow answer.
-ALIVE_S = 30.0
+#: A source that is lost tells about once a second that it is looked for; one that hangs in a driver does not.
+ALIVE_S = 10.0
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -52,12 +52,8 @@ class Health:
                 self._connection = "live"
 
     def lost(self, reason: str) -> None:
-        """Notes that the source gives nothing, and why.
-
-        Called again with every try that fails: whoever looks for it is alive, though no picture comes.
-        """
+        """Notes that the source gives nothing, and why; called again while it is lost, why it still does not."""
         with self._lock:
-            self._trying_ns = time.monotonic_ns()
             new = self._connection != "lost"
             self._connection, self._lost_reason = "lost", reason
             if new:
@@ -75,6 +71,11 @@ class Health:
         if was == "lost" and self._events is not None:
             away_s = (now_ns - (lost_ns or now_ns)) / 1e9
             self._events.add("camera_back", f"pictures again after {away_s:.1f} s", camera=self._camera, away_s=away_s)
+
+    def trying(self) -> None:
+        """Notes that the lost source is being looked for: whoever does that is alive, though no picture comes."""
+        with self._lock:
+            self._trying_ns = time.monotonic_ns()
 
     def judged(self, condition: str) -> None:
         """Notes what the picture looks like: "ok", or what is wrong with it."""

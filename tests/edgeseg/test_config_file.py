@@ -42,8 +42,8 @@ fusion: {enabled: false, half_life: 80ms}
 overlay: {opacity: 0.3, legend: true}
 output:
   save: [out/drive.mp4, out/drive.jsonl]
-  http: 127.0.0.1:9000
   window: true
+http: {address: 127.0.0.1:9000}
 log: {level: warning, interval: 1m}
 """,
         )
@@ -52,8 +52,8 @@ log: {level: warning, interval: 1m}
     assert config.camera.size == (1280, 720)
     assert config.model.path == Path("model.tflite")
     assert config.output.save == ("out/drive.mp4", "out/drive.jsonl")
-    assert config.output.http is not None
-    assert config.output.http.port == 9000
+    assert config.http.address is not None
+    assert config.http.address.port == 9000
     assert config.fusion.half_life == pytest.approx(0.08)
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
-    path = write(tmp_path, "source: a.mp4\nmodel: {threads: 3}\noutput: {save: [x.mp4], http: 9000}\n")
+    path = write(tmp_path, "source: a.mp4\nmodel: {threads: 3}\noutput: {save: [x.mp4]}\nhttp: {address: 9000}\n")
     flags = [
         Flag("SOURCE", ("source",), None),
         Flag("--threads", ("model", "threads"), 4),
@@ -141,8 +141,8 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
     assert config.source == "a.mp4"
     assert config.model.threads == 4
     assert config.output.save == ("y.mp4",)
-    assert config.output.http is not None
-    assert config.output.http.port == 9000
+    assert config.http.address is not None
+    assert config.http.address.port == 9000
     assert config.camera.fps == 15
     assert config.camera.format == "MJPG"
 
@@ -180,7 +180,40 @@ def test_the_example_names_every_key_and_its_default() -> None:
 def test_what_the_example_leaves_out_may_be_put_in(tmp_path: Path) -> None:
     example = Path(__file__).resolve().parents[2] / "examples" / "edgeseg.yaml"
     everything = re.sub(r"^( *)# (\w+: )", r"\1\2", example.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    config = load_config(write(tmp_path, everything))
+    with pytest.raises(ConfigError, match="cameras: stands beside 'source'"):
+        load_config(write(tmp_path, everything))
+    config = load_config(write(tmp_path, everything.replace("source: 0", "")))
+    front, rear = config.named_cameras().values()
+    assert (front.source, front.size, front.rotate) == ("/dev/video0", (1280, 720), 0)
+    assert (rear.source, rear.size, rear.rotate) == ("rtsp://10.0.0.7/main", (1280, 720), 180)
     assert config.camera.size == (1280, 720)
-    assert config.output.http is not None
+    assert config.http.address is not None
     assert config.model.path == Path("models/mine-int8.tflite")
+
+
+def test_cameras_are_checked_like_everything_else(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """cameras:
+  front: {source: 0, sise: 1280x720}
+  Rear View: {source: 1}
+  left: {rotate: 45, source: "rtsp://admin:secret@10.0.0.7/main", flip: "rtsp://admin:secret@10.0.0.7/main"}
+  right: {fps: 5}
+""",
+    )
+    said = complaints(path)
+    assert said == [
+        "2: cameras.front.sise: unknown key; did you mean 'size'?",
+        "3: cameras.Rear View: is no name; write small letters, digits, - and _, 32 at most",
+        "4: cameras.left.flip: 'rtsp://***@10.0.0.7/main' should be 'none', 'horizontal' or 'vertical'",
+        "4: cameras.left.rotate: 45 should be 0, 90, 180 or 270",
+        "5: cameras.right.source: is missing",
+    ]
+
+
+def test_a_source_on_the_command_line_takes_the_place_of_the_cameras(tmp_path: Path) -> None:
+    path = write(tmp_path, "cameras: {front: {source: 0}}\ncamera: {fps: 7}\n")
+    config = load_config(path, [Flag("SOURCE", ("source",), "drive.mp4")])
+    assert [(name, camera.source, camera.fps) for name, camera in config.named_cameras().items()] == [
+        ("camera", "drive.mp4", 7)
+    ]

@@ -70,5 +70,5 @@ def test_looking_for_a_lost_camera_is_a_sign_of_life(monkeypatch: pytest.MonkeyP
     later_ns = time.monotonic_ns() + int(1.5 * ALIVE_S * 1e9)
     monkeypatch.setattr(time, "monotonic_ns", lambda: later_ns)
     assert not health.alive
-    health.lost("unplugged")
+    health.trying()
     assert health.alive
