@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainValidator
+from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _UNITS_BYTES = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -44,6 +44,10 @@ def parse_bytes(text: object) -> int:
 
 
 #: Seconds, written in a file as `parse_duration` reads them.
-Duration = Annotated[float, PlainValidator(parse_duration)]
+Duration = Annotated[
+    float,
+    PlainValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "examples": ["10s", "500ms"]}),
+]
 #: Bytes, written in a file as `parse_bytes` reads them.
 DataSize = Annotated[int, PlainValidator(parse_bytes)]
