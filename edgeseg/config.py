@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, fie
 
 from edgeseg.errors import UsageError
 from edgeseg.fields import Duration, Part, parse_size
+from edgeseg.heat_config import HeatConfig
 from edgeseg.overlay import DEFAULT_OPACITY
 from edgeseg.runtimes import RuntimeChoice
 from edgeseg.server.address import Address
@@ -130,6 +131,7 @@ class Config(Part):
     overlay: OverlayConfig = OverlayConfig()
     output: OutputConfig = OutputConfig()
     http: HttpConfig = HttpConfig()
+    heat: HeatConfig = HeatConfig()
     log: LogConfig = LogConfig()
 
     @field_validator("cameras")
