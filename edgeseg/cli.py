@@ -6,25 +6,22 @@ once.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from edgeseg.command_line import CommandLineError
-from edgeseg.errors import UsageError
+from edgeseg.errors import ConfigError, UsageError
 from edgeseg.shutdown import StopSignals
 
 if TYPE_CHECKING:
-    from edgeseg.config import Config
-    from edgeseg.fusion import TemporalFusion
-    from edgeseg.pipeline import Pipeline
     from edgeseg.runtimes import RuntimeChoice
-    from edgeseg.sinks import Sink
 
 app = typer.Typer(
     name="edgeseg",
@@ -74,7 +71,7 @@ def edgeseg(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        raise UsageError("no command; give run, process, eval, bench or info, or see edgeseg --help")
+        raise UsageError("no command; give run, process, eval, bench, info, check or config, or see edgeseg --help")
 
 
 @app.command()
@@ -135,87 +132,51 @@ def run(
     ]
     loaded = load_config(config, flags)
     _log_to_stderr(loaded.log.level)
-    pipeline = _build(loaded)
-    with context.obj.calling(pipeline.stop):
-        summaries = pipeline.run(loaded.duration, log_every_s=loaded.log.interval)
+    from edgeseg.assembly import Assembly
+
+    # A camera on the command line that is absent is a slip of the finger; a service waits for its own.
+    with Assembly(loaded, wait_for_cameras=source is None) as assembly, contextlib.ExitStack() as until_it_ends:
+        if config is not None:
+            from edgeseg.reload import Reloader
+
+            reloader = until_it_ends.enter_context(Reloader(assembly, config, flags))
+            assembly.every_tick(reloader.look)
+        with context.obj.calling(assembly.stop):
+            summaries = assembly.run()
     print("\n\n".join(summary.text() for summary in summaries))
 
 
-def _build(config: Config) -> Pipeline:
-    """Puts a run together; nothing is opened yet but the model."""
-    from edgeseg.health import Health
-    from edgeseg.lane import Lane
-    from edgeseg.metrics import Metrics
-    from edgeseg.overlay import draw_overlay
-    from edgeseg.pipeline import Pipeline
-    from edgeseg.segmenter import Segmenter
-    from edgeseg.sinks import open_sink
-    from edgeseg.sources import SOURCE_HELP, open_source
-    from edgeseg.sources.camera import CameraMode
+@app.command()
+def check(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(metavar="FILE", help="An edgeseg.yaml.")],
+) -> None:
+    """Look at a configuration file without running it: every error with its line, and what is allowed there."""
+    from edgeseg.config_file import check_config
 
-    if config.source is None:
-        raise UsageError(f"no source; give {SOURCE_HELP}, or 'source:' in --config")
-    source = open_source(
-        config.source,
-        live=True,
-        loop=config.loop,
-        camera=CameraMode(config.camera.size, config.camera.fps, config.camera.format),
-        pictures_fps=config.pictures.fps,
-    )
-    sinks: list[Sink] = [open_sink(uri) for uri in config.output.save]
-    _refuse_clashes(config.source, zip(config.output.save, sinks, strict=True))
-    if config.output.window:
-        sinks.append(open_sink("window:"))
-    segmenter = Segmenter(config.model.path, config.model.threads, config.model.runtime)
-    metrics, health = Metrics(source=source.name, live=source.live), Health()
-    if config.http.address is not None:
-        from edgeseg.server.page import LivePage
-
-        sinks.append(
-            LivePage(
-                config.http.address,
-                metrics=metrics,
-                health=health,
-                classes=segmenter.card.segment_classes,
-                allow_remote=config.http.allow_remote,
-            )
-        )
-    look = config.overlay
-    lane = Lane(
-        source,
-        sinks,
-        draw=lambda it: draw_overlay(it.frame.image, it, opacity=look.opacity, legend=look.legend),
-        fusion=_build_fusion(config),
-        metrics=metrics,
-        health=health,
-    )
-    return Pipeline([lane], segmenter)
+    context.obj.unfinished_is_failure = True
+    problems = check_config(config)
+    for problem in problems:
+        print(problem)
+    if problems:
+        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
+        raise ConfigError(f"{config}: {count}")
+    print(f"{config}: is in order")
 
 
-def _build_fusion(config: Config) -> TemporalFusion | None:
-    from edgeseg.fusion import TemporalFusion
+@app.command("config")
+def show_config(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="What this file changes is shown too.")
+    ] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of the file, for editors.")] = False,
+) -> None:
+    """Print the configuration that a run would have, as YAML, or what a file may hold."""
+    from edgeseg.config_file import describe_config, describe_schema, load_config
 
-    if not config.fusion.enabled:
-        return None
-    half_life_s = config.fusion.half_life
-    return TemporalFusion() if half_life_s is None else TemporalFusion(half_life_s * 1e3)
-
-
-def _refuse_clashes(source: str, saves: Iterable[tuple[str, Sink]]) -> None:
-    """Raises UsageError when two outputs are one file or folder, or would overwrite the source."""
-    from edgeseg.sources import PICTURE_SUFFIXES
-
-    ours = Path(source).resolve()
-    seen: set[Path] = set()
-    for uri, sink in saves:
-        place = Path(sink.name).resolve()
-        # Beside a picture, a mask could get the very name that the picture has.
-        if place == ours or (place == ours.parent and ours.suffix.lower() in PICTURE_SUFFIXES):
-            what = "is the source itself" if place == ours else "is the folder of the source"
-            raise UsageError(f"--save {uri}: {what}; choose another name")
-        if place in seen:
-            raise UsageError(f"--save {uri}: is given twice; choose another name")
-        seen.add(place)
+    context.obj.unfinished_is_failure = True
+    print(describe_schema() if schema else describe_config(load_config(config)), end="")
 
 
 @app.command()

@@ -15,10 +15,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, field_validator
 
 from edgeseg.errors import UsageError
-from edgeseg.fields import Duration, Part, parse_size
+from edgeseg.fields import Duration, Part, Size
 from edgeseg.heat_config import HeatConfig
 from edgeseg.overlay import DEFAULT_OPACITY
 from edgeseg.runtimes import RuntimeChoice
@@ -41,9 +41,12 @@ def _number_to_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Size = Annotated[tuple[int, int], PlainValidator(parse_size, json_schema_input_type=str)]
-HttpAddress = Annotated[Address, PlainValidator(parse_address, json_schema_input_type=str | int)]
-Text = Annotated[str, BeforeValidator(_number_to_text), Field(min_length=1)]
+HttpAddress = Annotated[
+    Address,
+    PlainValidator(parse_address, json_schema_input_type=str | int),
+    PlainSerializer(str, return_type=str, when_used="json"),
+]
+Text = Annotated[str, BeforeValidator(_number_to_text, json_schema_input_type=str | int), Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, le=1000)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ def load_config(path: Path | None = None, flags: Sequence[Flag] = ()) -> Config:
     """
     data: dict[str, Any] = {}
     if path is not None:
-        data = _read(path)
+        data = _load(path)
     given = [flag for flag in flags if flag.value is not None]
     for flag in given:
         if flag.place == ("source",):
@@ -51,7 +52,46 @@ def load_config(path: Path | None = None, flags: Sequence[Flag] = ()) -> Config:
         raise UsageError("; ".join(_say_flag(given, item) for item in details)) from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def check_config(path: Path) -> list[str]:
+    """Returns every error of a file as `FILE:LINE: KEY: what is wrong and what is allowed`; none when it is in order.
+
+    Raises ConfigError when it cannot be read at all.
+    """
+    _, problems = _read(path)
+    return problems
+
+
+def describe_schema() -> str:
+    """Returns the JSON schema of the file."""
+    schema = Config.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "edgeseg.yaml"
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def describe_config(config: Config) -> str:
+    """Returns a configuration as YAML that `load_config` reads back to the same; secrets are hidden."""
+    return yaml.safe_dump(hide(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)
+
+
+def hide(value: Any) -> Any:
+    """Returns JSON-ready values with what is secret in the addresses among them hidden."""
+    if isinstance(value, dict):
+        return {key: hide(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [hide(item) for item in value]
+    return redact(value) if isinstance(value, str) else value
+
+
+def _load(path: Path) -> dict[str, Any]:
+    data, problems = _read(path)
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return data
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Returns what a file says and what is wrong with it. Raises ConfigError when it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -65,11 +105,11 @@ def _read(path: Path) -> dict[str, Any]:
         root = loader.get_single_node()
         data = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}:{_say_yaml(error)}") from error
+        return {}, [f"{path}:{_say_yaml(error)}"]
     if root is None or data is None:
-        return {}
+        return {}, []
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{path}:1: must be a mapping of keys to values, such as 'source: 0'")
+        return {}, [f"{path}:1: must be a mapping of keys to values, such as 'source: 0'"]
     # A heading whose lines are all commented out is null to YAML, and nothing to the user.
     data = {key: value for key, value in data.items() if value is not None}
     problems = [(line, f"{'.'.join(key)}: given twice; keep one") for line, key in _repeated(root, ())]
@@ -77,9 +117,7 @@ def _read(path: Path) -> dict[str, Any]:
         Config.model_validate(data)
     except ValidationError as error:
         problems += [(_line_of(root, item["loc"]), _say(item)) for item in error.errors()]
-    if problems:
-        raise ConfigError("; ".join(f"{path}:{line}: {text}" for line, text in sorted(problems)))
-    return data
+    return data, [f"{path}:{line}: {text}" for line, text in sorted(problems)]
 
 
 def _put(data: dict[str, Any], place: Sequence[str], value: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _UNITS_BYTES = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -43,11 +43,37 @@ def parse_bytes(text: object) -> int:
     return count
 
 
+def format_duration(seconds: float) -> str:
+    """Returns seconds as `parse_duration` reads them."""
+    return f"{seconds * 1e3:g}ms" if seconds < 1 else f"{seconds:g}s"
+
+
+def format_bytes(count: int) -> str:
+    """Returns bytes as `parse_bytes` reads them."""
+    for unit in ("TB", "GB", "MB", "GiB", "MiB", "KiB"):
+        if count % _UNITS_BYTES[unit] == 0:
+            return f"{count // _UNITS_BYTES[unit]}{unit}"
+    return f"{count / 1000:.3f}kB"
+
+
 #: Seconds, written in a file as `parse_duration` reads them.
 Duration = Annotated[
     float,
     PlainValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$", "examples": ["10s", "500ms"]}),
 ]
 #: Bytes, written in a file as `parse_bytes` reads them.
-DataSize = Annotated[int, PlainValidator(parse_bytes)]
+DataSize = Annotated[
+    int,
+    PlainValidator(parse_bytes),
+    PlainSerializer(format_bytes, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*([kMGT]B|[KMG]iB)$", "examples": ["500MB", "20GB"]}),
+]
+#: (width, height), written in a file as `parse_size` reads them.
+Size = Annotated[
+    tuple[int, int],
+    PlainValidator(parse_size),
+    PlainSerializer(lambda size: f"{size[0]}x{size[1]}", return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^[1-9]\d{0,4}x[1-9]\d{0,4}$", "examples": ["1280x720"]}),
+]

@@ -26,10 +26,13 @@ class Address:
             raise UsageError(f"http address {text!r}: the port must be 0 to 65535; write PORT or HOST:PORT")
         return cls(host, int(port))
 
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{self}"
 
     @property
     def loopback(self) -> bool:

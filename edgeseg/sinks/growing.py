@@ -24,7 +24,7 @@ class GrowingFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.part = path.with_name(path.name + ".part")
+        self.part = growing_path(path)
         self._folders: list[Path] = []
         self._lock: BinaryIO | None = None
 
@@ -92,3 +92,8 @@ class GrowingFile:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def growing_path(path: Path) -> Path:
+    """Returns where a file is while it grows."""
+    return path.with_name(path.name + ".part")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from edgeseg.config import Config, Part, allowed_keys
-from edgeseg.config_file import Flag, load_config
+from edgeseg.config_file import Flag, describe_config, describe_schema, load_config
 from edgeseg.errors import ConfigError, UsageError
 
 
@@ -217,3 +220,32 @@ def test_a_source_on_the_command_line_takes_the_place_of_the_cameras(tmp_path: P
     assert [(name, camera.source, camera.fps) for name, camera in config.named_cameras().items()] == [
         ("camera", "drive.mp4", 7)
     ]
+
+
+def test_the_schema_accepts_the_example_and_knows_every_key() -> None:
+    schema = json.loads(describe_schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert set(schema["properties"]) == set(allowed_keys(()))
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["max_age"]["anyOf"][0]["type"] == "string"
+    example = Path(__file__).resolve().parents[2] / "examples" / "edgeseg.yaml"
+    jsonschema.validate(yaml.safe_load(example.read_text(encoding="utf-8")), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"camera": {"sise": "1x1"}}, schema)
+
+
+def test_what_is_shown_of_a_configuration_can_be_read_back(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "source: 1\nmax_age: 250ms\ncamera: {size: 64x48}\nhttp: {address: 9000}\nlog: {interval: 90s}\n"
+    )
+    config = load_config(path)
+    shown = describe_config(config)
+    again = tmp_path / "again.yaml"
+    again.write_text(shown, encoding="utf-8")
+    assert load_config(again) == config
+
+
+def test_what_is_shown_hides_passwords(tmp_path: Path) -> None:
+    shown = describe_config(load_config(write(tmp_path, 'source: "rtsp://admin:secret@10.0.0.7/main"')))
+    assert "secret" not in shown
+    assert "10.0.0.7" in shown

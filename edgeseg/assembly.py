@@ -1,0 +1,231 @@
+"""Assembly: a live run put together from its configuration, and changed when that changes.
+
+The composition root of `edgeseg run`: here the parts are chosen, nowhere else. Nothing is opened yet but the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.config import Config, FusionConfig, HttpConfig, NamedCamera, OverlayConfig
+from edgeseg.errors import UsageError
+from edgeseg.events import Events
+from edgeseg.frame import Segmentation
+from edgeseg.fusion import TemporalFusion
+from edgeseg.health import Health
+from edgeseg.lane import AgeLimit, Lane
+from edgeseg.metrics import Metrics, Summary
+from edgeseg.overlay import draw_overlay
+from edgeseg.pipeline import Pipeline
+from edgeseg.segmenter import Segmenter
+from edgeseg.sinks import Sink, open_sink
+from edgeseg.sinks.growing import growing_path
+from edgeseg.sources import PICTURE_SUFFIXES, SOURCE_HELP, Source, open_source
+from edgeseg.sources.camera import CameraMode
+from edgeseg.sources.orientation import Orientation
+
+#: What stands for the camera's name in the name of an output.
+CAMERA_FIELD = "{camera}"
+
+
+class Assembly:
+    """A run: its lanes, its segmenter and what goes on beside the loop. A context manager around `run()`.
+
+    `wait_for_cameras` waits for a camera that is absent at the start; without it that is an error.
+    Raises UsageError and ModelError for what cannot be put together.
+    """
+
+    def __init__(self, config: Config, *, wait_for_cameras: bool = False) -> None:
+        self.config = config
+        self.events = Events()
+        self._wait_for_cameras = wait_for_cameras
+        self._ticks: list[Callable[[], None]] = []
+        self._parts = contextlib.ExitStack()
+        cameras = config.named_cameras()
+        if not cameras:
+            raise UsageError(f"no source; give {SOURCE_HELP}, or 'source:' in --config")
+        outputs = {name: choose_outputs(config, name, several=len(cameras) > 1) for name in cameras}
+        refuse_clashes(
+            [camera.source for camera in cameras.values()], [pair for pairs in outputs.values() for pair in pairs]
+        )
+        segmenter = Segmenter(config.model.path, config.model.threads, config.model.runtime)
+        self.classes = segmenter.card.segment_classes
+        self.lanes = {
+            name: self._make_lane(name, camera, [sink for _, sink in outputs[name]]) for name, camera in cameras.items()
+        }
+        self.pipeline = Pipeline(list(self.lanes.values()), segmenter)
+
+    def __enter__(self) -> Assembly:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._parts.close()
+
+    def every_tick(self, work: Callable[[], None]) -> None:
+        """Has `work` called about twice a second while it runs; it must be quick."""
+        self._ticks.append(work)
+
+    def stop(self) -> None:
+        """Ends the run soon; may come from a signal handler, and more than once."""
+        self.pipeline.stop()
+
+    def run(self) -> list[Summary]:
+        """Runs to the end; returns the lanes' summaries. Raises the first error that a stage met."""
+        return self.pipeline.run(self.config.duration, log_every_s=self.config.log.interval, tick=self._tick)
+
+    def change(self, config: Config) -> Changes:
+        """Takes over from another configuration what can change in mid-run, and tells what cannot.
+
+        Raises EdgesegError, with everything as it was, when something in it cannot be had (a model, say).
+        """
+        before, changes = self.config, Changes()
+        segmenter = None
+        if config.model != before.model:
+            segmenter = Segmenter(config.model.path, config.model.threads, config.model.runtime)
+            if segmenter.card.segment_classes != self.classes:
+                raise UsageError("model: has other classes than the one that runs; start anew to use it")
+        sources = dict(self._new_sources(config, changes))
+        # From here on nothing can fail.
+        self.config = config
+        for name, source in sources.items():
+            self.lanes[name].replace_source(source)
+        if segmenter is not None:
+            self.pipeline.replace_segmenter(segmenter)
+            changes.applied.append("model")
+        for lane in self.lanes.values():
+            self._settle(lane, fusion=config.fusion != before.fusion)
+        changes.note(before, config, APPLIED_AT_ONCE, changes.applied)
+        changes.note(before, config, AFTER_A_START, changes.later)
+        logging.getLogger("edgeseg").setLevel(config.log.level.upper())
+        return changes
+
+    def _new_sources(self, config: Config, changes: Changes) -> Iterator[tuple[str, Source]]:
+        """Yields the lanes that are to have another source, with it."""
+        old, new = self.config.named_cameras(), config.named_cameras()
+        if set(old) != set(new):
+            changes.later.append("cameras")
+        for name in set(old) & set(new):
+            place = f"cameras.{name}" if config.cameras else "source"
+            if (new[name], config.loop, config.pictures) == (old[name], self.config.loop, self.config.pictures):
+                continue
+            source = self._open(name, new[name], self.lanes[name].health, config)
+            if source.live and self.lanes[name].source.live:
+                changes.applied.append(place)
+                yield name, source
+            else:
+                changes.later.append(place)
+
+    def _make_lane(self, name: str, camera: NamedCamera, sinks: list[Sink]) -> Lane:
+        health = Health(events=self.events, camera=name)
+        source = self._open(name, camera, health, self.config)
+        metrics = Metrics(source=source.name, live=source.live)
+        if self.config.http.address is not None:
+            sinks = [*sinks, self._open_page(self.config.http, metrics, health)]
+        lane = Lane(source, sinks, draw=_draw_with(self.config.overlay), name=name, metrics=metrics, health=health)
+        self._settle(lane, fusion=True)
+        return lane
+
+    def _open_page(self, config: HttpConfig, metrics: Metrics, health: Health) -> Sink:
+        from edgeseg.server.page import LivePage
+
+        assert config.address is not None
+        return LivePage(
+            config.address, metrics=metrics, health=health, classes=self.classes, allow_remote=config.allow_remote
+        )
+
+    def _settle(self, lane: Lane, *, fusion: bool) -> None:
+        """Gives a lane what may change in mid-run; the fusion only when it is another, for it has a memory."""
+        config = self.config
+        lane.draw = _draw_with(config.overlay)
+        lane.age_limit = None if config.max_age is None else AgeLimit(config.max_age * 1e3, config.too_old == "drop")
+        if fusion:
+            lane.fusion = _make_fusion(config.fusion)
+
+    def _open(self, name: str, camera: NamedCamera, health: Health, config: Config) -> Source:
+        flip = None if camera.flip == "none" else camera.flip
+        return open_source(
+            camera.source,
+            live=True,
+            loop=config.loop,
+            camera=CameraMode(camera.size, camera.fps, camera.format),
+            pictures_fps=config.pictures.fps,
+            orientation=Orientation(camera.rotate, flip),
+            signal=health,
+            wait_for_it=self._wait_for_cameras,
+        )
+
+    def _tick(self) -> None:
+        for work in self._ticks:
+            work()
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a new configuration changed: the keys that were applied, and those that wait for a start."""
+
+    applied: list[str] = field(default_factory=list)
+    later: list[str] = field(default_factory=list)
+
+    def note(self, before: Config, after: Config, keys: Iterable[str], to: list[str]) -> None:
+        """Adds those of `keys` in which two configurations differ to one of the lists."""
+        to += [key for key in keys if _value_at(before, key) != _value_at(after, key)]
+
+
+#: Keys of the configuration that change while it runs, beside sources and the model; and those that cannot.
+APPLIED_AT_ONCE = ("overlay", "fusion", "max_age", "too_old", "log.level")
+AFTER_A_START = ("duration", "output", "http", "log.interval")
+
+
+def choose_outputs(config: Config, camera: str, *, several: bool) -> list[tuple[str, Sink]]:
+    """Returns what was written and the sink for it, for every output of a camera. Raises UsageError."""
+    if several and config.output.window:
+        raise UsageError("--window: shows a single camera; watch several with --http")
+    if several and (nameless := [uri for uri in config.output.save if CAMERA_FIELD not in uri]):
+        raise UsageError(f"--save {nameless[0]}: every camera needs its own; put {CAMERA_FIELD} into the name")
+    uris = [uri.replace(CAMERA_FIELD, camera) for uri in config.output.save]
+    return [(uri, open_sink(uri)) for uri in [*uris, *(["window:"] if config.output.window else [])]]
+
+
+def refuse_clashes(sources: Iterable[str], saves: Iterable[tuple[str, Sink]]) -> None:
+    """Raises UsageError when two outputs are one file or folder, or would overwrite a source."""
+    theirs = [Path(source).resolve() for source in sources]
+    seen: set[Path] = set()
+    for uri, sink in saves:
+        place = Path(sink.name).resolve()
+        for ours in theirs:
+            # Beside a picture, a mask could get the very name that the picture has.
+            if place == ours or (place == ours.parent and ours.suffix.lower() in PICTURE_SUFFIXES):
+                what = "is the source itself" if place == ours else "is the folder of the source"
+                raise UsageError(f"--save {uri}: {what}; choose another name")
+            if ours == growing_path(place):
+                raise UsageError(f"--save {uri}: would write over the source while it grows; choose another name")
+        if place in seen:
+            raise UsageError(f"--save {uri}: is given twice; choose another name")
+        seen.add(place)
+
+
+def _draw_with(look: OverlayConfig) -> Callable[[Segmentation], NDArray[np.uint8]]:
+    return lambda it: draw_overlay(it.frame.image, it, opacity=look.opacity, legend=look.legend)
+
+
+def _make_fusion(config: FusionConfig) -> TemporalFusion | None:
+    if not config.enabled:
+        return None
+    return TemporalFusion() if config.half_life is None else TemporalFusion(config.half_life * 1e3)
+
+
+def _value_at(config: Config, key: str) -> object:
+    value: object = config
+    for step in key.split("."):
+        value = getattr(value, step)
+    return value

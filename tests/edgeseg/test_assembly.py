@@ -1,0 +1,115 @@
+"""Assembly: what a configuration becomes, and what of it changes in mid-run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from edgeseg.assembly import Assembly
+from edgeseg.config import Config
+from edgeseg.errors import UsageError
+from edgeseg.metrics import Summary
+
+
+def make(**values: object) -> Config:
+    return Config.model_validate(values)
+
+
+TWO = {"front": {"source": "synthetic:128x96@30"}, "rear": {"source": "synthetic:96x128@30", "rotate": 90}}
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class Running:
+    """An assembly that runs in a thread of its own while the block lasts."""
+
+    def __init__(self, config: Config) -> None:
+        self.assembly = Assembly(config)
+        self.summaries: list[Summary] = []
+        self._thread = Thread(target=lambda: self.summaries.extend(self.assembly.run()))
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        wait_for(lambda: all(lane.metrics.summary().segmented for lane in self.assembly.lanes.values()))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.assembly.stop()
+        self._thread.join()
+
+
+def test_two_cameras_share_a_segmenter_and_each_has_its_outputs(tmp_path: Path) -> None:
+    with Running(make(cameras=TWO, output={"save": [f"{tmp_path}/{{camera}}.jsonl"]})) as running:
+        wait_for(lambda: all(lane.metrics.summary().segmented > 5 for lane in running.assembly.lanes.values()))
+    for name, summary in zip(TWO, running.summaries, strict=True):
+        written = (tmp_path / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        assert len(written) == summary.sinks[f"{tmp_path}/{name}.jsonl"]["written"] > 5
+        assert summary.source == TWO[name]["source"]
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({}, "no source"),
+        ({"cameras": TWO, "output": {"save": ["out.mp4"]}}, "put {camera} into the name"),
+        ({"cameras": TWO, "output": {"window": True}}, "shows a single camera"),
+        ({"source": "synthetic:", "output": {"save": ["a.jsonl", "./a.jsonl"]}}, "is given twice"),
+        ({"source": "drive.mp4.part", "output": {"save": ["drive.mp4"]}}, "would write over the source"),
+        ({"source": "drive.mp4", "output": {"save": ["drive.mp4"]}}, "is the source itself"),
+    ],
+)
+def test_what_cannot_be_put_together_is_told(values: dict[str, object], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        Assembly(make(**values))
+
+
+def test_what_can_change_in_mid_run_changes_and_the_rest_is_named() -> None:
+    cameras = {**TWO, "front": {"source": "synthetic:64x64@30"}}
+    with Running(make(cameras=TWO)) as running:
+        assembly = running.assembly
+        fusion = assembly.lanes["front"].fusion
+        changes = assembly.change(
+            make(
+                cameras=cameras,
+                model={"threads": 2},
+                overlay={"opacity": 0.1},
+                max_age="20s",
+                output={"save": ["x.jsonl"]},
+                log={"interval": "1m"},
+            )
+        )
+        assert changes.applied == ["cameras.front", "model", "overlay", "max_age"]
+        assert changes.later == ["output", "log.interval"]
+        assert assembly.lanes["front"].fusion is fusion
+        limit = assembly.lanes["rear"].age_limit
+        assert limit is not None
+        assert (limit.max_age_ms, limit.drop) == (20_000, False)
+        wait_for(lambda: assembly.lanes["front"].source.name == "synthetic:64x64@30")
+        before = assembly.lanes["front"].metrics.summary().segmented
+        wait_for(lambda: assembly.lanes["front"].metrics.summary().segmented > before + 5)
+
+        changes = assembly.change(make(cameras={"front": cameras["front"]}, fusion={"enabled": False}))
+        assert "cameras" in changes.later
+        assert "fusion" in changes.applied
+        assert assembly.lanes["rear"].fusion is None
+
+
+def test_a_model_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "bad.tflite").write_bytes(b"no model")
+    config = make(source="synthetic:64x64@30")
+    with Assembly(config) as assembly:
+        with pytest.raises(Exception, match=r"bad\.tflite"):
+            assembly.change(
+                make(source="synthetic:64x64@30", max_age="1s", model={"path": str(tmp_path / "bad.tflite")})
+            )
+        assert assembly.config is config
+        assert assembly.lanes["camera"].age_limit is None
