@@ -254,6 +254,21 @@ def info(
     run_info(model, runtime=_runtime(runtime), as_json=json)
 
 
+@app.command()
+def doctor(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Look at what a run with this file would use.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Look at everything a run needs, and say what to do. Ends with 69 when something keeps it from running."""
+    from edgeseg.doctor import run as run_doctor
+
+    context.obj.unfinished_is_failure = True
+    raise typer.Exit(run_doctor(config, as_json=json))
+
+
 def _runtime(name: str) -> RuntimeChoice:
     from edgeseg.runtimes import RuntimeChoice
 
