@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.config import Config, FusionConfig, HttpConfig, NamedCamera, OverlayConfig
+from edgeseg.corridor import PathConfig
 from edgeseg.errors import UsageError
 from edgeseg.events import Events
 from edgeseg.frame import Segmentation
@@ -25,12 +26,15 @@ from edgeseg.lane import AgeLimit, Lane
 from edgeseg.metrics import Metrics, Summary
 from edgeseg.overlay import draw_overlay
 from edgeseg.pipeline import Pipeline
+from edgeseg.privacy import PeopleBlur
 from edgeseg.segmenter import Segmenter
 from edgeseg.sinks import Sink, open_sink
 from edgeseg.sinks.growing import growing_path
+from edgeseg.sinks.path import PathSink
 from edgeseg.sources import PICTURE_SUFFIXES, SOURCE_HELP, Source, open_source
 from edgeseg.sources.camera import CameraMode
 from edgeseg.sources.orientation import Orientation
+from edgeseg.upkeep import SMALL_MODEL, Upkeep
 
 #: What stands for the camera's name in the name of an output.
 CAMERA_FIELD = "{camera}"
@@ -47,6 +51,7 @@ class Assembly:
         self.config = config
         self.events = Events()
         self._wait_for_cameras = wait_for_cameras
+        self.paths: dict[str, PathSink] = {}
         self._ticks: list[Callable[[], None]] = []
         self._parts = contextlib.ExitStack()
         cameras = config.named_cameras()
@@ -56,12 +61,14 @@ class Assembly:
         refuse_clashes(
             [camera.source for camera in cameras.values()], [pair for pairs in outputs.values() for pair in pairs]
         )
-        segmenter = Segmenter(config.model.path, config.model.threads, config.model.runtime)
+        segmenter = open_segmenter(config)
         self.classes = segmenter.card.segment_classes
         self.lanes = {
             name: self._make_lane(name, camera, [sink for _, sink in outputs[name]]) for name, camera in cameras.items()
         }
         self.pipeline = Pipeline(list(self.lanes.values()), segmenter)
+        self.upkeep = self._look_after(config)
+        self.every_tick(lambda: self.upkeep.tick())
 
     def __enter__(self) -> Assembly:
         return self
@@ -90,8 +97,10 @@ class Assembly:
         """
         before, changes = self.config, Changes()
         segmenter = None
-        if config.model != before.model:
-            segmenter = Segmenter(config.model.path, config.model.threads, config.model.runtime)
+        upkeep = None
+        if (config.model, config.heat) != (before.model, before.heat):
+            segmenter = open_segmenter(config)
+            upkeep = self._look_after(config)
             if segmenter.card.segment_classes != self.classes:
                 raise UsageError("model: has other classes than the one that runs; start anew to use it")
         sources = dict(self._new_sources(config, changes))
@@ -101,9 +110,12 @@ class Assembly:
             self.lanes[name].replace_source(source)
         if segmenter is not None:
             self.pipeline.replace_segmenter(segmenter)
-            changes.applied.append("model")
+        if upkeep is not None:
+            # From the top of the ladder: what pressed under other limits may not press any more.
+            self.pipeline.limit_rate(None)
+            self.upkeep = upkeep
         for lane in self.lanes.values():
-            self._settle(lane, fusion=config.fusion != before.fusion)
+            self._settle(lane, before)
         changes.note(before, config, APPLIED_AT_ONCE, changes.applied)
         changes.note(before, config, AFTER_A_START, changes.later)
         logging.getLogger("edgeseg").setLevel(config.log.level.upper())
@@ -116,7 +128,11 @@ class Assembly:
             changes.later.append("cameras")
         for name in set(old) & set(new):
             place = f"cameras.{name}" if config.cameras else "source"
-            if (new[name], config.loop, config.pictures) == (old[name], self.config.loop, self.config.pictures):
+            if (_what_is_opened(new[name]), config.loop, config.pictures) == (
+                _what_is_opened(old[name]),
+                self.config.loop,
+                self.config.pictures,
+            ):
                 continue
             source = self._open(name, new[name], self.lanes[name].health, config)
             if source.live and self.lanes[name].source.live:
@@ -126,13 +142,15 @@ class Assembly:
                 changes.later.append(place)
 
     def _make_lane(self, name: str, camera: NamedCamera, sinks: list[Sink]) -> Lane:
+        self.paths[name] = PathSink(camera.person_in_path or PathConfig(), self.events, name)
+        sinks = [*sinks, self.paths[name]]
         health = Health(events=self.events, camera=name)
         source = self._open(name, camera, health, self.config)
         metrics = Metrics(source=source.name, live=source.live)
         if self.config.http.address is not None:
             sinks = [*sinks, self._open_page(self.config.http, metrics, health)]
         lane = Lane(source, sinks, draw=_draw_with(self.config.overlay), name=name, metrics=metrics, health=health)
-        self._settle(lane, fusion=True)
+        self._settle(lane, None)
         return lane
 
     def _open_page(self, config: HttpConfig, metrics: Metrics, health: Health) -> Sink:
@@ -143,13 +161,36 @@ class Assembly:
             config.address, metrics=metrics, health=health, classes=self.classes, allow_remote=config.allow_remote
         )
 
-    def _settle(self, lane: Lane, *, fusion: bool) -> None:
-        """Gives a lane what may change in mid-run; the fusion only when it is another, for it has a memory."""
+    def _settle(self, lane: Lane, before: Config | None) -> None:
+        """Gives a lane what may change in mid-run; what has a memory only when it is another than `before`."""
         config = self.config
         lane.draw = _draw_with(config.overlay)
         lane.age_limit = None if config.max_age is None else AgeLimit(config.max_age * 1e3, config.too_old == "drop")
-        if fusion:
+        if before is None or config.fusion != before.fusion:
             lane.fusion = _make_fusion(config.fusion)
+        if before is None or config.privacy != before.privacy:
+            lane.treat = PeopleBlur().blur if config.privacy == "blur_people" else None
+        if (camera := config.named_cameras().get(lane.name)) is not None:
+            self.paths[lane.name].use(camera.person_in_path or PathConfig())
+
+    def _look_after(self, config: Config) -> Upkeep:
+        """Raises ModelError when the smaller model cannot be had."""
+        small = config.heat.model or (SMALL_MODEL if config.model.path is None else None)
+        if (
+            config.heat.enabled
+            and small is not None
+            and open_segmenter(config, 1, small).card.segment_classes != self.classes
+        ):
+            raise UsageError(f"heat.model {small}: has other classes than the model it is to stand in for")
+        return Upkeep(
+            config.heat,
+            self.pipeline,
+            [lane.metrics for lane in self.lanes.values() if lane.source.live],
+            self.events,
+            lambda threads, smaller: open_segmenter(config, threads, small if smaller else None),
+            threads=config.model.threads,
+            small_model=small is not None,
+        )
 
     def _open(self, name: str, camera: NamedCamera, health: Health, config: Config) -> Source:
         flip = None if camera.flip == "none" else camera.flip
@@ -182,8 +223,13 @@ class Changes:
 
 
 #: Keys of the configuration that change while it runs, beside sources and the model; and those that cannot.
-APPLIED_AT_ONCE = ("overlay", "fusion", "max_age", "too_old", "log.level")
+APPLIED_AT_ONCE = ("model", "heat", "overlay", "fusion", "privacy", "person_in_path", "max_age", "too_old", "log.level")
 AFTER_A_START = ("duration", "output", "http", "log.interval")
+
+
+def open_segmenter(config: Config, threads: int | None = None, model: Path | None = None) -> Segmenter:
+    """Returns the configured segmenter, with other threads or another model where they are given. Raises ModelError."""
+    return Segmenter(model or config.model.path, threads or config.model.threads, config.model.runtime)
 
 
 def choose_outputs(config: Config, camera: str, *, several: bool) -> list[tuple[str, Sink]]:
@@ -212,6 +258,11 @@ def refuse_clashes(sources: Iterable[str], saves: Iterable[tuple[str, Sink]]) ->
         if place in seen:
             raise UsageError(f"--save {uri}: is given twice; choose another name")
         seen.add(place)
+
+
+def _what_is_opened(camera: NamedCamera) -> NamedCamera:
+    """A camera without what is not its source's business."""
+    return camera.model_copy(update={"person_in_path": None})
 
 
 def _draw_with(look: OverlayConfig) -> Callable[[Segmentation], NDArray[np.uint8]]:

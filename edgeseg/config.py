@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, field_validator
 
+from edgeseg.corridor import PathConfig
 from edgeseg.errors import UsageError
 from edgeseg.fields import Duration, Part, Size
 from edgeseg.heat_config import HeatConfig
@@ -61,9 +62,10 @@ class CameraConfig(Part):
 
 
 class NamedCamera(CameraConfig):
-    """One of several cameras. What it does not say is as under `camera:`."""
+    """One of several cameras. What it does not say is as under `camera:` and `person_in_path:`."""
 
     source: Text
+    person_in_path: PathConfig | None = None
 
 
 class PicturesConfig(Part):
@@ -127,6 +129,7 @@ class Config(Part):
     duration: Duration | None = None
     max_age: Duration | None = None
     too_old: Literal["mark", "drop"] = "mark"
+    privacy: Literal["none", "blur_people"] = "none"
     camera: CameraConfig = CameraConfig()
     pictures: PicturesConfig = PicturesConfig()
     model: ModelConfig = ModelConfig()
@@ -135,6 +138,7 @@ class Config(Part):
     output: OutputConfig = OutputConfig()
     http: HttpConfig = HttpConfig()
     heat: HeatConfig = HeatConfig()
+    person_in_path: PathConfig = PathConfig()
     log: LogConfig = LogConfig()
 
     @field_validator("cameras")
@@ -148,7 +152,8 @@ class Config(Part):
         """Returns every camera by its name, each with what `camera:` says for all; a single one is "camera"."""
         common = {name: getattr(self.camera, name) for name in CameraConfig.model_fields}
         if self.source is not None:
-            return {SINGLE_CAMERA: NamedCamera(source=self.source, **common)}
+            return {SINGLE_CAMERA: NamedCamera(source=self.source, person_in_path=self.person_in_path, **common)}
+        common["person_in_path"] = self.person_in_path
         return {
             name: camera.model_copy(
                 update={key: value for key, value in common.items() if key not in camera.model_fields_set}

@@ -90,11 +90,23 @@ class Health:
 
     @property
     def alive(self) -> bool:
-        """Whether the loop of this camera does something: results come, or the lost source is being looked for."""
+        """Whether the loop of this camera does what it should: results come, or the lost source is being looked for.
+
+        True too once it has ended: there is nothing left to do.
+        """
         now_ns = time.monotonic_ns()
         with self._lock:
             latest_ns = max(self._progress_ns, self._trying_ns)
-            return now_ns - latest_ns <= ALIVE_S * 1e9
+            return self._stage == "stopped" or now_ns - latest_ns <= ALIVE_S * 1e9
+
+    def describe(self) -> str:
+        """Returns the state in a few words for people."""
+        now = self.snapshot()
+        if now["connection"] == "lost":
+            return f"no signal for {now['lost_for_s']:.0f} s ({now['lost_reason']})"
+        if now["state"] != "running":
+            return str(now["state"])
+        return "live" if now["condition"] == "ok" else f"live, but the picture is {now['condition']}"
 
     def stopped(self) -> None:
         """Notes that the loop has ended."""

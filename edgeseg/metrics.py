@@ -188,6 +188,7 @@ class Metrics:
         self._interval = Tally(self._total.started_ns)
         # The moments of the last results: the rate the page shows is theirs, not the mean since the start.
         self._recent_ns: deque[int] = deque(maxlen=60)
+        self._recent_age_ms: deque[float] = deque(maxlen=60)
         self._last_shares: Mapping[str, float] = {}
 
     def count_captured(self, dropped: int, read_ms: float) -> None:
@@ -228,6 +229,8 @@ class Metrics:
         shares = segmentation.shares
         with self._lock:
             self._recent_ns.append(finished_ns)
+            if self.live:
+                self._recent_age_ms.append((finished_ns - segmentation.frame.captured_ns) / 1e6)
             self._last_shares = shares
             for tally in self._tallies():
                 tally.segmented += 1
@@ -272,6 +275,15 @@ class Metrics:
                 return 0.0
             span_ns = self._recent_ns[-1] - self._recent_ns[0]
             return (len(self._recent_ns) - 1) * 1e9 / span_ns if span_ns else 0.0
+
+    def recent_age_ms(self, now_ns: int | None = None) -> float | None:
+        """Returns the 95th percentile of the last sixty results' ages; None when none has come for two seconds."""
+        now_ns = time.monotonic_ns() if now_ns is None else now_ns
+        with self._lock:
+            if not self._recent_age_ms or now_ns - self._recent_ns[-1] > 2_000_000_000:
+                return None
+            ages = sorted(self._recent_age_ms)
+            return ages[math.ceil(0.95 * len(ages)) - 1]
 
     def recent_shares(self) -> Mapping[str, float]:
         """Returns the share of the last picture, 0..1, of each class."""

@@ -181,6 +181,7 @@ class Pipeline:
                     if frame is None:
                         # Its source has ended; the others go on.
                         lane.end_results()
+                        lane.health.stopped()
                     elif lane.wants(frame):
                         lane.hand_on(segmenter.segment(frame, lane.fusion))
                     # No stage holds a picture while it waits for the next one.

@@ -313,10 +313,11 @@ def test_it_logs_a_line_an_interval_and_none_a_frame(caplog: pytest.LogCaptureFi
 def test_health_follows_the_run() -> None:
     states: list[str] = []
     sink = FakeSink(before=lambda index: states.append(pipeline.lanes[0].health.state()))
-    pipeline, _ = build(FakeSource(3), sink)
+    source = FakeSource(4, before_read=lambda index: wait_for(lambda: len(sink.written) == index))
+    pipeline, _ = build(source, sink)
     assert pipeline.lanes[0].health.state() == "starting"
     pipeline.run()
-    assert states == ["running"] * 3
+    assert states[:3] == ["running"] * 3
     assert pipeline.lanes[0].health.state() == "stopped"
 
 
