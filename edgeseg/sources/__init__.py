@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeseg.errors import UsageError
+from edgeseg.redact import redact
 from edgeseg.sources.source import Signal, Source
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ __all__ = ["PICTURE_SUFFIXES", "SOURCE_HELP", "VIDEO_SUFFIXES", "Signal", "Sourc
 
 SOURCE_HELP = "a camera (0, /dev/video0), a video file, a picture or a folder of them, or synthetic:1280x720@30"
 
+ENDLESS = ("synthetic:",)
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 #: Which files of a folder are taken for videos. A file that is named is opened whatever it is called.
 VIDEO_SUFFIXES = (
@@ -77,29 +80,28 @@ def _open_endless(
         from edgeseg.sources.synthetic import SyntheticSource
 
         return SyntheticSource(uri)
-    if not is_camera(uri):
-        return None
-    from edgeseg.sources.camera import CameraSource
     from edgeseg.sources.reconnecting import ReconnectingSource
 
-    name = CameraSource(uri).name
-    return ReconnectingSource(
-        lambda: CameraSource(uri, camera),
-        name=name,
-        is_there=Path(name).exists,
-        signal=signal,
-        wait_for_it=wait_for_it,
-        patience=patience,
-    )
+    wrap = partial(ReconnectingSource, signal=signal, wait_for_it=wait_for_it, patience=patience)
+    if is_camera(uri):
+        from edgeseg.sources.camera import CameraSource
+
+        name = CameraSource(uri).name
+        return wrap(lambda: CameraSource(uri, camera), name=name, is_there=Path(name).exists)
+    if "://" in uri:
+        from edgeseg.sources.network import NetworkSource
+        from edgeseg.sources.stream_address import StreamAddress
+
+        address = StreamAddress.parse(uri)
+        return wrap(lambda: NetworkSource(address), name=address.name, is_there=address.is_there)
+    return None
 
 
 def _open_file(uri: str, live: bool, loop: bool, pictures_fps: float | None) -> Source:
-    if uri.startswith("synthetic:") or is_camera(uri):
-        raise UsageError(f"{uri}: has no end; give a video file, a picture or a folder of pictures")
-    scheme, is_url, _ = uri.partition("://")
-    if is_url or not uri:
-        # What follows the scheme may hold a password.
-        raise UsageError(f"{scheme + '://...' if is_url else repr(uri)}: no such kind of source; give {SOURCE_HELP}")
+    if is_endless(uri):
+        raise UsageError(f"{redact(uri)}: has no end; give a video file, a picture or a folder of pictures")
+    if not uri:
+        raise UsageError(f"'': no such kind of source; give {SOURCE_HELP}")
     path = Path(uri)
     if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
         from edgeseg.sources.pictures import DEFAULT_FPS, PictureSource
@@ -108,6 +110,11 @@ def _open_file(uri: str, live: bool, loop: bool, pictures_fps: float | None) -> 
     from edgeseg.sources.video import VideoFileSource
 
     return VideoFileSource(path, live=live, loop=loop)
+
+
+def is_endless(uri: str) -> bool:
+    """Returns whether `uri` names what goes on for ever: a camera, a stream, a command, the synthetic drive."""
+    return uri.startswith(ENDLESS) or "://" in uri or is_camera(uri)
 
 
 def is_camera(uri: str) -> bool:

@@ -44,8 +44,8 @@ def test_what_has_no_end_must_be_live(uri: str) -> None:
 
 
 def test_an_unknown_kind_is_refused_and_its_password_kept() -> None:
-    with pytest.raises(UsageError, match=r"rtsp://\.\.\.: no such kind of source") as raised:
-        open_source("rtsp://admin:hunter2@cam/stream", live=True)
+    with pytest.raises(UsageError, match=r"gopher://\.\.\.: no such kind of source") as raised:
+        open_source("gopher://admin:hunter2@cam/stream", live=True)
     assert "hunter2" not in str(raised.value)
     with pytest.raises(UsageError, match="''"):
         open_source("", live=True)
