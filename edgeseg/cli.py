@@ -71,7 +71,7 @@ def edgeseg(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        raise UsageError("no command; give run, process, eval, bench, info, check or config, or see edgeseg --help")
+        raise UsageError("no command; give run, process, eval, bench, info, doctor, check or config, or see edgeseg --help")
 
 
 @app.command()
