@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.config import Config, FusionConfig, HttpConfig, NamedCamera, OverlayConfig
+from edgeseg.config import Config, FusionConfig, NamedCamera, OverlayConfig
 from edgeseg.corridor import PathConfig
 from edgeseg.errors import UsageError
 from edgeseg.events import Events
@@ -28,6 +30,7 @@ from edgeseg.overlay import draw_overlay
 from edgeseg.pipeline import Pipeline
 from edgeseg.privacy import PeopleBlur
 from edgeseg.segmenter import Segmenter
+from edgeseg.server.access_config import Access
 from edgeseg.sinks import Sink, open_sink
 from edgeseg.sinks.growing import growing_path
 from edgeseg.sinks.path import PathSink
@@ -35,6 +38,10 @@ from edgeseg.sources import PICTURE_SUFFIXES, SOURCE_HELP, Source, open_source
 from edgeseg.sources.camera import CameraMode
 from edgeseg.sources.orientation import Orientation
 from edgeseg.upkeep import SMALL_MODEL, Upkeep
+
+if TYPE_CHECKING:
+    from edgeseg.server.page import LivePage
+    from edgeseg.server.view import View
 
 #: What stands for the camera's name in the name of an output.
 CAMERA_FIELD = "{camera}"
@@ -52,6 +59,7 @@ class Assembly:
         self.events = Events()
         self._wait_for_cameras = wait_for_cameras
         self.paths: dict[str, PathSink] = {}
+        self._views: list[View] = []
         self._ticks: list[Callable[[], None]] = []
         self._parts = contextlib.ExitStack()
         cameras = config.named_cameras()
@@ -69,6 +77,7 @@ class Assembly:
         self.pipeline = Pipeline(list(self.lanes.values()), segmenter)
         self.upkeep = self._look_after(config)
         self.every_tick(lambda: self.upkeep.tick())
+        self.page = self._make_page(config)
 
     def __enter__(self) -> Assembly:
         return self
@@ -88,6 +97,8 @@ class Assembly:
 
     def run(self) -> list[Summary]:
         """Runs to the end; returns the lanes' summaries. Raises the first error that a stage met."""
+        if self.page is not None:
+            self._parts.enter_context(self.page)
         return self.pipeline.run(self.config.duration, log_every_s=self.config.log.interval, tick=self._tick)
 
     def change(self, config: Config) -> Changes:
@@ -104,6 +115,9 @@ class Assembly:
             if segmenter.card.segment_classes != self.classes:
                 raise UsageError("model: has other classes than the one that runs; start anew to use it")
         sources = dict(self._new_sources(config, changes))
+        if self.page is not None and config.http != before.http:
+            self.page.use_access(config.http)
+            changes.note(before, config, HTTP_AT_ONCE, changes.applied)
         # From here on nothing can fail.
         self.config = config
         for name, source in sources.items():
@@ -148,18 +162,25 @@ class Assembly:
         source = self._open(name, camera, health, self.config)
         metrics = Metrics(source=source.name, live=source.live)
         if self.config.http.address is not None:
-            sinks = [*sinks, self._open_page(self.config.http, metrics, health)]
+            from edgeseg.server.feed import PictureFeed
+            from edgeseg.server.view import PageSink, View
+
+            view = View(name, PictureFeed(), metrics, health, self.classes, self.config.overlay.opacity)
+            self._views.append(view)
+            sinks = [*sinks, PageSink(view)]
         lane = Lane(source, sinks, draw=_draw_with(self.config.overlay), name=name, metrics=metrics, health=health)
         self._settle(lane, None)
         return lane
 
-    def _open_page(self, config: HttpConfig, metrics: Metrics, health: Health) -> Sink:
+    def _make_page(self, config: Config) -> LivePage | None:
+        if config.http.address is None:
+            return None
+        from edgeseg.server.keys import TOKEN_VARIABLE
         from edgeseg.server.page import LivePage
 
-        assert config.address is not None
-        return LivePage(
-            config.address, metrics=metrics, health=health, classes=self.classes, allow_remote=config.allow_remote
-        )
+        # Taken out of the environment, which every program that this one starts would be given.
+        token = os.environ.pop(TOKEN_VARIABLE, None)
+        return LivePage(config.http.address, self._views, events=self.events, access=config.http, token=token)
 
     def _settle(self, lane: Lane, before: Config | None) -> None:
         """Gives a lane what may change in mid-run; what has a memory only when it is another than `before`."""
@@ -224,7 +245,8 @@ class Changes:
 
 #: Keys of the configuration that change while it runs, beside sources and the model; and those that cannot.
 APPLIED_AT_ONCE = ("model", "heat", "overlay", "fusion", "privacy", "person_in_path", "max_age", "too_old", "log.level")
-AFTER_A_START = ("duration", "output", "http", "log.interval")
+HTTP_AT_ONCE = tuple(f"http.{key}" for key in Access.model_fields)
+AFTER_A_START = ("duration", "output", "http.address", "log.interval")
 
 
 def open_segmenter(config: Config, threads: int | None = None, model: Path | None = None) -> Segmenter:

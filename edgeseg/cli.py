@@ -88,10 +88,9 @@ def run(
         list[str] | None,
         typer.Option("--save", metavar="FILE", help="NAME.mp4, NAME.jsonl or masks:FOLDER; may be given again."),
     ] = None,
-    http: Annotated[str | None, typer.Option("--http", metavar="HOST:PORT", help="Serve the live page there.")] = None,
-    allow_remote: Annotated[
-        bool | None,
-        typer.Option("--allow-remote", help="Let --http serve other machines too; there is no login yet."),
+    http: Annotated[
+        str | None,
+        typer.Option("--http", metavar="HOST:PORT", help="Serve the live page there; to other machines with a log-in."),
     ] = None,
     window: Annotated[bool | None, typer.Option("--window", help="Show the overlay in a window.")] = None,
     config: Annotated[
@@ -120,7 +119,6 @@ def run(
         Flag("SOURCE", ("source",), source),
         Flag("--save", ("output", "save"), save or None),
         Flag("--http", ("http", "address"), http),
-        Flag("--allow-remote", ("http", "allow_remote"), allow_remote),
         Flag("--window", ("output", "window"), window),
         Flag("--duration", ("duration",), duration),
         Flag("--model", ("model", "path"), model),

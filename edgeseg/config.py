@@ -23,6 +23,7 @@ from edgeseg.fields import Duration, Part, Size
 from edgeseg.heat_config import HeatConfig
 from edgeseg.overlay import DEFAULT_OPACITY
 from edgeseg.runtimes import RuntimeChoice
+from edgeseg.server.access_config import Access
 from edgeseg.server.address import Address
 from edgeseg.sources.pictures import DEFAULT_FPS
 
@@ -103,11 +104,10 @@ class OutputConfig(Part):
     window: bool = False
 
 
-class HttpConfig(Part):
-    """The live page; without an address there is none."""
+class HttpConfig(Access):
+    """The live page and who may open it; without an address there is none."""
 
     address: HttpAddress | None = None
-    allow_remote: bool = False
 
 
 class LogConfig(Part):

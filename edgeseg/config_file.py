@@ -19,6 +19,8 @@ from edgeseg.redact import redact
 
 Place = tuple["str | int", ...]
 
+#: What stands below these keys is not repeated: it may be a password.
+SECRET_KEYS = frozenset({"users", "password"})
 NAME_HELP = "is no name; write small letters, digits, - and _, 32 at most"
 
 
@@ -146,6 +148,8 @@ def _say(item: ErrorDetails) -> str:
         return f"{'.'.join(str(step) for step in place[:-1])}: {NAME_HELP}"
     if item["type"] == "value_error" and isinstance(item["input"], Mapping):
         # About how its keys go together; the whole of it would say less.
+        return f"{key}: {_reason(item)}"
+    if SECRET_KEYS.intersection(place):
         return f"{key}: {_reason(item)}"
     return f"{key}: {redact(repr(item['input']))} {_reason(item)}"
 

@@ -32,7 +32,11 @@ class Address:
 
     @property
     def url(self) -> str:
-        return f"http://{self}"
+        return self.url_over(tls=False)
+
+    def url_over(self, *, tls: bool) -> str:
+        """Returns the address as a browser wants it."""
+        return f"{'https' if tls else 'http'}://{self}"
 
     @property
     def loopback(self) -> bool:

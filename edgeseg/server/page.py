@@ -1,69 +1,80 @@
-"""LivePage: the sink that a browser watches."""
+"""LivePage: the server that browsers watch, in a thread with an event loop of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import logging
+import ssl
 import threading
-from concurrent.futures import Future
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from types import TracebackType
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
-from edgeseg.classes import CLASSES, SegmentClass
-from edgeseg.errors import SinkUnavailableError, UsageError, explain
-from edgeseg.health import Health
-from edgeseg.metrics import Metrics
+from edgeseg.errors import ConfigError, SinkUnavailableError, UsageError, explain
+from edgeseg.events import Events
+from edgeseg.server.access_config import Access
 from edgeseg.server.address import Address
-from edgeseg.server.feed import PictureFeed
+from edgeseg.server.broadcast import Broadcast
+from edgeseg.server.connections import Listener
+from edgeseg.server.guard import Guard
+from edgeseg.server.hosts import Hosts
+from edgeseg.server.keys import Keys
 from edgeseg.server.routes import build_app
-from edgeseg.sinks.sink import Result
+from edgeseg.server.tls import load_certificate, open_tls
+from edgeseg.server.view import View
 
 log = logging.getLogger(__name__)
 
 #: Seconds that viewers get to take their last bytes when a run ends.
 SHUTDOWN_S = 0.5
+#: Bytes of a request's first line and of one of its header fields.
+LARGEST_LINE = 4096
 
 
 class LivePage:
-    """Serves the overlay and the run's numbers over HTTP, from a thread with an event loop of its own.
+    """Serves the pictures and numbers of one or several cameras over HTTP or HTTPS.
 
-    There is no login yet: with anything but a loopback address entering raises UsageError, unless `allow_remote` says
-    that everybody who can reach the machine may watch.
+    Entering raises UsageError for an address that others can reach while no key is needed, ConfigError for a token or
+    a certificate that is no good, and SinkUnavailableError when the address cannot be had.
     """
-
-    lossless = False
 
     def __init__(
         self,
         address: Address,
+        views: Sequence[View],
         *,
-        metrics: Metrics,
-        health: Health,
-        classes: tuple[SegmentClass, ...] = CLASSES,
-        allow_remote: bool = False,
+        events: Events,
+        access: Access | None = None,
+        token: str | None = None,
+        routes: Sequence[web.AbstractRouteDef] = (),
     ) -> None:
-        self.name = address.url
-        self.url = address.url
-        self._address = address
-        self._allow_remote = allow_remote
-        self._metrics, self._health, self._classes = metrics, health, classes
-        self._feed = PictureFeed()
+        """`token` is the environment's (EDGESEG_TOKEN) and goes before the one of `access`.
+
+        `routes` are answered beside the page's own, to whoever has logged in.
+        """
+        self._access = access or Access()
+        self.name = self.url = address.url_over(tls=self._access.certificate is not None)
+        self._address, self._views, self._events, self._routes = address, views, events, routes
+        self._token = token
+        self._tls: ssl.SSLContext | None = None
+        self._guard: Guard | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
 
     def __enter__(self) -> LivePage:
-        if not self._address.loopback:
-            if not self._allow_remote:
-                raise UsageError(
-                    f"{self.name}: everybody in the network could watch, for there is no login yet; serve 127.0.0.1 "
-                    f"and reach it with: ssh -L {self._address.port}:127.0.0.1:{self._address.port} THIS_MACHINE"
-                )
-            log.warning("%s: everybody who can reach this machine can watch, there is no login", self.name)
+        keys = Keys.load(self._access, self._address, self._token)
+        if self._access.certificate is not None:
+            self._tls = open_tls(self._access.certificate, self._access.key)
+        elif not self._address.loopback:
+            log.warning("%s: log-ins and pictures cross the network in the clear; give http: certificate", self.name)
         started: Future[int] = Future()
-        self._thread = threading.Thread(target=self._run, args=(started,), name="live-page", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(keys, started), name="live-page", daemon=True)
         self._thread.start()
         try:
             port = started.result()
@@ -75,12 +86,9 @@ class LivePage:
             self._thread.join()
             self._thread = None
             raise UsageError(f"{self.name}: {self._address.host!r} is no host name; write PORT or HOST:PORT") from error
-        self.url = Address(self._address.host, port).url
-        log.info("watch at %s", self.url)
+        self.url = Address(self._address.host, port).url_over(tls=self._tls is not None)
+        log.info("watch at %s%s", self.url, " after a log-in" if keys.required else "")
         return self
-
-    def write(self, result: Result) -> None:
-        self._feed.publish(result)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -91,29 +99,82 @@ class LivePage:
         self._thread.join()
         self._thread = None
 
-    def _run(self, started: Future[int]) -> None:
+    def use_access(self, access: Access) -> None:
+        """Takes other keys, names and certificate files; viewers whose log-in still holds stay.
+
+        Raises ConfigError or UsageError, and changes nothing then. Turning TLS on or off, and the number of
+        connections, need a new start, which it says.
+        """
+        if (access.certificate is None) != (self._access.certificate is None):
+            raise ConfigError("http.certificate: TLS cannot be turned on or off while it runs; start edgeseg anew")
+        if access.connections != self._access.connections:
+            raise ConfigError("http.connections: cannot change while it runs; start edgeseg anew")
+        if self._thread is None or self._loop is None or self._guard is None:
+            raise RuntimeError("the page is not open")
+        keys, hosts = Keys.load(access, self._address, self._token), Hosts(self._address, access.hosts)
+        if self._tls is not None and access.certificate is not None:
+            load_certificate(self._tls, access.certificate, access.key)
+        done: Future[None] = Future()
+        guard = self._guard
+
+        def change() -> None:
+            guard.use(keys, hosts)
+            done.set_result(None)
+
+        self._loop.call_soon_threadsafe(change)
+        done.result()
+        self._access = access
+
+    def _run(self, keys: Keys, started: Future[int]) -> None:
         try:
-            asyncio.run(self._serve(started))
+            asyncio.run(self._serve(keys, started))
         except Exception as error:
             if started.done():
                 raise
             # Start-up failed, and the caller of __enter__ waits to hear of it.
             started.set_exception(error)
 
-    async def _serve(self, started: Future[int]) -> None:
+    async def _serve(self, keys: Keys, started: Future[int]) -> None:
         self._loop = asyncio.get_running_loop()
-        app = build_app(self._feed, self._metrics, self._health, self._classes)
-        # With handler_cancellation a viewer that leaves while no picture comes is let go at once.
-        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=SHUTDOWN_S)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, self._address.host, self._address.port)
-            await site.start()
-            async with self._feed.running():
-                started.set_result(runner.addresses[0][1])
-                await self._stop.wait()
-        finally:
-            await runner.cleanup()
+        async with AsyncExitStack() as stack:
+            # One thread each: so much the pictures take of the processor and no more, whoever asks for whatever.
+            pictures = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="page-jpeg"))
+            logins = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="page-login"))
+            hosts = Hosts(self._address, self._access.hosts)
+            guard = self._guard = Guard(keys, hosts, logins, tls=self._tls is not None)
+            broadcasts = {view.name: Broadcast(view, pictures) for view in self._views}
+            runner = web.AppRunner(
+                build_app(broadcasts, self._events, guard, self._routes),
+                # A viewer that leaves while no picture comes is let go at once.
+                handler_cancellation=True,
+                access_log=None,
+                shutdown_timeout=SHUTDOWN_S,
+                logger=_quiet_logger(),
+                max_line_size=LARGEST_LINE,
+                max_field_size=LARGEST_LINE,
+            )
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            assert runner.server is not None, "it has just been set up"
+            listener = Listener(runner.server, self._access.connections, self._tls)
+            guard.set_port(port := await listener.open(self._address))
+            stack.callback(listener.close)
+            for broadcast in broadcasts.values():
+                await stack.enter_async_context(broadcast.running())
+            started.set_result(port)
+            await self._stop.wait()
+
+
+def _quiet_logger() -> logging.Logger:
+    """aiohttp's own words, less those about requests that are no HTTP: anybody can send such, and they quote them."""
+    logger = log.getChild("http")
+    logger.addFilter(_is_ours_to_mend)
+    return logger
+
+
+def _is_ours_to_mend(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 def _say_why(error: OSError) -> str:

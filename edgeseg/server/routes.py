@@ -1,142 +1,165 @@
-"""What the live page answers: the page itself, the picture stream, a snapshot, the state and the health."""
+"""What the live page answers: the page itself, pictures, the state, and the health."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
-from typing import Any
 
 from aiohttp import web
 
-from edgeseg.classes import CLASSES, SegmentClass
-from edgeseg.health import Health
-from edgeseg.metrics import Metrics
-from edgeseg.server.feed import PictureFeed, encode_jpeg
+from edgeseg.events import Events
+from edgeseg.server.broadcast import MOST_LOOKS, Broadcast, TooManyLooks
+from edgeseg.server.guard import GRANT, Guard, Handler
+from edgeseg.server.login import add_login
+from edgeseg.server.look import Look
+from edgeseg.server.state import describe_page, is_ready, is_well
+from edgeseg.server.stream import send_stream
+from edgeseg.server.view import find_silence
 
-BOUNDARY = b"edgeseg"
-#: A viewer that takes nothing for this long is gone, whatever its connection says.
-STALLED_VIEWER_S = 30.0
-#: Bytes the kernel may hold for a viewer. Left to itself it grows the buffer to megabytes: seconds of old pictures.
-SEND_BUFFER = 128 * 1024
-
+#: Served as they are, to everybody: what they show comes from elsewhere.
 STATIC = {
-    "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/chart.js": ("chart.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+PUBLIC = frozenset({*STATIC, "/login", "/logout", "/healthz", "/readyz"})
 
-PROTECTION = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'",
-    "X-Content-Type-Options": "nosniff",
-}
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: The state is made once in this time, however many pages ask.
+STATE_S = 0.2
+EVENTS = 50
+LARGEST_BODY = 64 * 1024
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 def build_app(
-    feed: PictureFeed, metrics: Metrics, health: Health, classes: tuple[SegmentClass, ...] = CLASSES
+    broadcasts: Mapping[str, Broadcast], events: Events, guard: Guard, routes: Sequence[web.AbstractRouteDef] = ()
 ) -> web.Application:
-    """Returns the web application over one run's pictures, counters and health."""
+    """Returns the web application over the cameras by name; `routes` are answered beside its own, after a log-in."""
+    views = [broadcast.view for broadcast in broadcasts.values()]
+
+    def find(request: web.Request) -> Broadcast:
+        # The short addresses stand for the first camera.
+        name = request.match_info.get("camera", next(iter(broadcasts)))
+        if name not in broadcasts:
+            raise web.HTTPNotFound(text="there is no such camera\n")
+        return broadcasts[name]
 
     async def stream(request: web.Request) -> web.StreamResponse:
-        return await _stream(request, feed)
+        broadcast = find(request)
+        look = _read_look(request, broadcast)
+        try:
+            with broadcast.watching(look, notices=request.query.get("notices") != "0") as watch:
+                return await send_stream(request, watch, request[GRANT])
+        except TooManyLooks as error:
+            raise web.HTTPServiceUnavailable(
+                text=f"{MOST_LOOKS} looks of this camera are being watched already; take one of them\n"
+            ) from error
 
     async def snapshot(request: web.Request) -> web.StreamResponse:
-        newest = feed.newest
-        if newest is None:
-            raise web.HTTPServiceUnavailable(text="no picture yet\n")
-        loop = asyncio.get_running_loop()
-        jpeg = await loop.run_in_executor(None, lambda: encode_jpeg(newest.overlay()))
-        return web.Response(body=jpeg, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
+        broadcast = find(request)
+        return _still(broadcast, await broadcast.snapshot(_read_look(request, broadcast)), "image/jpeg")
 
-    async def state(request: web.Request) -> web.StreamResponse:
-        return web.json_response(describe_state(feed, metrics, health, classes), headers={"Cache-Control": "no-store"})
+    async def mask(request: web.Request) -> web.StreamResponse:
+        broadcast = find(request)
+        return _still(broadcast, await broadcast.mask(), "image/png")
+
+    def last_event() -> int:
+        recent = events.recent(1)
+        return recent[0].number if recent else 0
+
+    @_kept(STATE_S)
+    def describe() -> bytes:
+        return json.dumps(describe_page(broadcasts.values(), last_event())).encode()
+
+    @_kept(STATE_S)
+    def list_events() -> bytes:
+        return json.dumps([event.record() for event in events.recent(EVENTS)]).encode()
+
+    @_kept(1.0)
+    def list_shares() -> bytes:
+        now_s = time.monotonic()
+        return json.dumps({view.name: view.feed.history.snapshot(now_s) for view in views}).encode()
 
     async def healthz(request: web.Request) -> web.StreamResponse:
-        now = health.state()
-        return web.json_response({"state": now}, status=200 if now == "running" else 503)
+        return _say_health(is_well(views))
 
-    app = web.Application(middlewares=[_protect])
-    for path, (name, kind) in STATIC.items():
+    async def readyz(request: web.Request) -> web.StreamResponse:
+        return _say_health(is_ready(views))
+
+    async def session(request: web.Request) -> web.StreamResponse:
+        grant = request[GRANT]
+        return web.json_response({"user": grant.user, "can_log_out": grant.by_session}, headers=NO_STORE)
+
+    app = web.Application(
+        middlewares=[guard.middleware(PUBLIC)], client_max_size=LARGEST_BODY, handler_args={"lingering_time": 1.0}
+    )
+    app.on_response_prepare.append(guard.protect)
+    for path, (name, kind) in {"/": ("index.html", "text/html"), **STATIC}.items():
         app.router.add_get(path, _static(name, kind))
-    app.router.add_get("/stream.mjpg", stream)
-    app.router.add_get("/snapshot.jpg", snapshot)
-    app.router.add_get("/api/state", state)
+    for prefix in ("", "/cameras/{camera}"):
+        app.router.add_get(f"{prefix}/stream.mjpg", stream, allow_head=False)
+        app.router.add_get(f"{prefix}/snapshot.jpg", snapshot)
+        app.router.add_get(f"{prefix}/mask.png", mask)
+    for path, make in {"state": describe, "events": list_events, "shares": list_shares}.items():
+        app.router.add_get(f"/api/{path}", _json(make))
+    app.router.add_get("/api/session", session)
     app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    add_login(app, guard)
+    app.router.add_routes(routes)
     return app
 
 
-def describe_state(
-    feed: PictureFeed, metrics: Metrics, health: Health, classes: tuple[SegmentClass, ...]
-) -> dict[str, Any]:
-    """Returns what the page shows beside the picture, as JSON-ready values; None where nothing is known yet."""
-    newest = feed.newest
-    summary = metrics.summary()
-    shares = metrics.recent_shares()
-    vitals = health.snapshot()
-    return {
-        "source": metrics.source,
-        "state": vitals["state"],
-        "picture_age_s": vitals["picture_age_s"],
-        "rss_bytes": vitals["rss_bytes"],
-        "fps": metrics.recent_fps(),
-        "age_ms": None if newest is None else (newest.finished_ns - newest.captured_ns) / 1e6,
-        "age_percentiles_ms": summary.age_ms,
-        "timings_ms": {} if newest is None else dict(newest.segmentation.timings),
-        "frames": {"in": summary.frames_in, "segmented": summary.segmented, "dropped": summary.dropped},
-        "viewers": feed.viewers,
-        "pictures_encoded": feed.encoded_count,
-        "classes": [{"name": item.name, "color": item.color_hex, "share": shares.get(item.name)} for item in classes],
-    }
-
-
-async def _stream(request: web.Request, feed: PictureFeed) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}",
-            "Cache-Control": "no-store",
-        }
-    )
-    transport = request.transport
-    assert transport is not None, "a request that has just come has a connection"
-    connection: socket.socket = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    complete = False
+def _read_look(request: web.Request, broadcast: Broadcast) -> Look:
     try:
-        await response.prepare(request)
-        await response.write(b"--" + BOUNDARY + b"\r\n")
-        async with aclosing(feed.pictures()) as pictures:
-            async for jpeg in pictures:
-                head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
-                # The closing boundary goes with its picture: browsers show a part when they meet the next boundary.
-                part = head + jpeg + b"\r\n--" + BOUNDARY + b"\r\n"
-                await asyncio.wait_for(_send(response, transport, part), STALLED_VIEWER_S)
-        complete = True
-    except (asyncio.TimeoutError, ConnectionError):
-        # The viewer has gone, or might as well have.
-        pass
-    finally:
-        if not complete:
-            # An ordinary close would wait until the viewer has taken what was written.
-            transport.abort()
-    return response
+        return Look.parse(request.query, broadcast.view)
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from error
 
 
-async def _send(response: web.StreamResponse, transport: asyncio.Transport, part: bytes) -> None:
-    """Returns when the kernel has all of `part`: the picture that is taken next is then the newest.
+def _still(broadcast: Broadcast, body: bytes | None, content_type: str) -> web.Response:
+    silence = find_silence(broadcast.view)
+    if body is None or silence is not None:
+        # The last picture is not passed off as the present one.
+        text = silence.text if silence else "Waiting for the first picture"
+        raise web.HTTPServiceUnavailable(text=f"{text}\n", headers=NO_STORE)
+    return web.Response(body=body, content_type=content_type, headers=NO_STORE)
 
-    aiohttp by itself waits only once 64 KiB have piled up, which may be several pictures.
-    """
-    await response.write(part)
-    while transport.get_write_buffer_size():
-        await asyncio.sleep(0.01)
+
+def _kept(seconds: float) -> Callable[[Callable[[], bytes]], Callable[[], bytes]]:
+    """Makes a function give its last answer again for that long."""
+
+    def decorate(make: Callable[[], bytes]) -> Callable[[], bytes]:
+        made, at_s = b"", -seconds
+
+        def answer() -> bytes:
+            nonlocal made, at_s
+            now_s = time.monotonic()
+            if now_s - at_s >= seconds:
+                made, at_s = make(), now_s
+            return made
+
+        return answer
+
+    return decorate
+
+
+def _json(make: Callable[[], bytes]) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=make(), content_type="application/json", headers=NO_STORE)
+
+    return answer
+
+
+def _say_health(good: bool) -> web.Response:
+    return web.Response(text="ok\n" if good else "not ok\n", status=200 if good else 503, headers=NO_STORE)
 
 
 def _static(name: str, content_type: str) -> Handler:
-    # Read once: there are three small files, and no path from a request ever reaches the disk.
+    # Read once: there are a few small files, and no path from a request ever reaches the disk.
     body = (resources.files("edgeseg.server") / "static" / name).read_bytes()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -145,16 +168,3 @@ def _static(name: str, content_type: str) -> Handler:
         )
 
     return answer
-
-
-@web.middleware
-async def _protect(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tells the browser to load nothing from elsewhere and to guess no content types."""
-    try:
-        response = await handler(request)
-    except web.HTTPException as refusal:
-        refusal.headers.update(PROTECTION)
-        raise
-    if not response.prepared:
-        response.headers.update(PROTECTION)
-    return response

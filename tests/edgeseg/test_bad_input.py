@@ -188,8 +188,12 @@ def test_an_address_that_is_taken_and_one_that_is_none() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert_one_error(run_edgeseg("run", "synthetic:", "--http", address), 69, address, "in use")
     assert_one_error(run_edgeseg("run", "synthetic:", "--http", "127.0.0.1:99999"), 2, "--http", "65535")
-    assert_one_error(run_edgeseg("run", "synthetic:", "--http", "192.0.2.1:8080"), 2, "login")
-    result = run_edgeseg("run", "synthetic:", "--http", "192.0.2.1:8080", "--allow-remote")
+    assert_one_error(run_edgeseg("run", "synthetic:", "--http", "192.0.2.1:8080"), 2, "log-in", "EDGESEG_TOKEN")
+
+
+def test_an_address_of_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGESEG_TOKEN", "not-to-be-guessed-by-anybody")
+    result = run_edgeseg("run", "synthetic:", "--http", "192.0.2.1:8080")
     assert result.returncode == 69
     assert result.stderr.splitlines()[-1].startswith("edgeseg: error: http://192.0.2.1:8080")
 

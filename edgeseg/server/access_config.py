@@ -1,0 +1,44 @@
+"""Access: who may open the live page, by which names it is reached, and how it is encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from edgeseg.fields import Part
+from edgeseg.server.passwords import PasswordHash
+
+
+def _check_hash(text: SecretStr) -> SecretStr:
+    PasswordHash.parse(text.get_secret_value())
+    return text
+
+
+UserName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")]
+Hash = Annotated[SecretStr, AfterValidator(_check_hash)]
+
+
+class Access(Part):
+    """Without a token or users everybody on the machine may watch, and nobody else.
+
+    token_file: a file with one line, what programs send as `Authorization: Bearer`. users: name to hash, made with
+    `edgeseg password`. hosts: further names that the page is reached by. certificate, key: PEM files; with them the
+    page is served over TLS. connections: how many there may be at a time.
+    """
+
+    token_file: Path | None = None
+    users: Mapping[UserName, Hash] = {}
+    hosts: tuple[HostName, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    connections: Annotated[int, Field(ge=8, le=10_000)] = 256
+
+    @model_validator(mode="after")
+    def _pair_key_with_certificate(self) -> Access:
+        if self.key is not None and self.certificate is None:
+            raise ValueError("has a key and no certificate; give both, or the certificate alone if it holds its key")
+        return self

@@ -1,0 +1,78 @@
+"""The log-in page: a plain form, so that it works without scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import string
+from importlib import resources
+from math import ceil
+
+from aiohttp import web
+
+from edgeseg.server.guard import Guard, Refused
+
+#: Seconds in which the body of a request must have come.
+BODY_S = 10.0
+LARGEST_FORM = 8 * 1024
+
+
+def add_login(app: web.Application, guard: Guard) -> None:
+    """Adds `/login` and `/logout`."""
+    page = string.Template((resources.files("edgeseg.server") / "static" / "login.html").read_text("utf-8"))
+
+    def show(message: str = "", status: int = 200) -> web.Response:
+        body = page.substitute(
+            message=message,
+            message_hidden="" if message else "hidden",
+            name_hidden="" if guard.keys.users else "hidden",
+            secret=_name_secret(guard),
+        )
+        return web.Response(text=body, content_type="text/html", status=status, headers={"Cache-Control": "no-store"})
+
+    async def ask(request: web.Request) -> web.StreamResponse:
+        if guard.is_open_to(request):
+            raise web.HTTPSeeOther("./")
+        return show()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = await read_body(request, LARGEST_FORM)
+        form = await request.post() if body else {}
+        name, password = form.get("name", ""), form.get("password", "")
+        if not isinstance(name, str) or not isinstance(password, str):
+            raise web.HTTPBadRequest(text="a log-in is a form with name and password\n")
+        try:
+            return await guard.log_in(request, name.strip(), password)
+        except Refused as refused:
+            if not refused.wait_s:
+                return show(f"That is not the right {_name_secret(guard).lower()}.", 401)
+            seconds = ceil(refused.wait_s)
+            response = show(f"Too many log-ins. Try again in {seconds} s.", 429)
+            response.headers["Retry-After"] = str(seconds)
+            return response
+
+    async def leave(request: web.Request) -> web.StreamResponse:
+        return guard.log_out(request)
+
+    app.router.add_get("/login", ask)
+    app.router.add_post("/login", answer)
+    app.router.add_post("/logout", leave)
+
+
+async def read_body(request: web.Request, largest: int) -> bytes:
+    """Returns the body of a request. Raises the answers 408 and 413 for one that is slow or large."""
+    if (request.content_length or 0) > largest:
+        raise web.HTTPRequestEntityTooLarge(largest, request.content_length or 0)
+    try:
+        # What has no length is bounded by the application's client_max_size.
+        body = await asyncio.wait_for(request.read(), BODY_S)
+    except asyncio.TimeoutError as error:
+        raise web.HTTPRequestTimeout(text="the request did not come to its end\n") from error
+    if len(body) > largest:
+        raise web.HTTPRequestEntityTooLarge(largest, len(body))
+    return body
+
+
+def _name_secret(guard: Guard) -> str:
+    if guard.keys.token is None:
+        return "Password"
+    return "Password or token" if guard.keys.users else "Token"
