@@ -71,7 +71,9 @@ def edgeseg(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        raise UsageError("no command; give run, process, eval, bench, info, doctor, check or config, or see edgeseg --help")
+        raise UsageError(
+            "no command; give run, process, eval, bench, info, doctor, check or config, or see edgeseg --help"
+        )
 
 
 @app.command()
@@ -183,7 +185,10 @@ def process(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos, pictures, folders of either.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the outputs go.")],
     model: ModelOption = None,
-    threads: ThreadsOption = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, max=64, help="Threads of the interpreter; default: the cores."),
+    ] = None,
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlay video or picture.")] = False,
     masks: Annotated[bool, typer.Option("--masks", help="Write the classes as PNG files too.")] = False,
     no_records: Annotated[bool, typer.Option("--no-records", help="Write no JSONL.")] = False,
@@ -194,7 +199,9 @@ def process(
 
     _log_to_stderr("info")
     choices = Choices(overlay=not no_overlay, masks=masks, records=not no_records, fusion=not no_fusion)
-    job = OfflineJob(files, out, model=model, threads=threads, choices=choices)
+    # Nothing waits for a file: the interpreter may have every core that decoding and encoding leave.
+    cores = len(os.sched_getaffinity(0))
+    job = OfflineJob(files, out, model=model, threads=threads or cores, choices=choices)
     with context.obj.calling(job.stop):
         report = job.run()
     raise typer.Exit(report.exit_code)
