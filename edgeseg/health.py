@@ -89,6 +89,12 @@ class Health:
                 self._events.add(f"picture_{condition}", text, camera=self._camera, level="warning")
 
     @property
+    def connection(self) -> Connection:
+        """Whether the source gives pictures."""
+        with self._lock:
+            return self._connection
+
+    @property
     def alive(self) -> bool:
         """Whether the loop of this camera does what it should: results come, or the lost source is being looked for.
 
