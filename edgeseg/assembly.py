@@ -42,6 +42,7 @@ from edgeseg.upkeep import SMALL_MODEL, Upkeep
 if TYPE_CHECKING:
     from edgeseg.server.page import LivePage
     from edgeseg.server.view import View
+    from edgeseg.telemetry.mqtt import Mqtt
 
 #: What stands for the camera's name in the name of an output.
 CAMERA_FIELD = "{camera}"
@@ -78,6 +79,7 @@ class Assembly:
         self.upkeep = self._look_after(config)
         self.every_tick(lambda: self.upkeep.tick())
         self.page = self._make_page(config)
+        self.mqtt = self._make_mqtt(config)
 
     def __enter__(self) -> Assembly:
         return self
@@ -97,8 +99,9 @@ class Assembly:
 
     def run(self) -> list[Summary]:
         """Runs to the end; returns the lanes' summaries. Raises the first error that a stage met."""
-        if self.page is not None:
-            self._parts.enter_context(self.page)
+        for part in (self.mqtt, self.page):
+            if part is not None:
+                self._parts.enter_context(part)
         return self.pipeline.run(self.config.duration, log_every_s=self.config.log.interval, tick=self._tick)
 
     def change(self, config: Config) -> Changes:
@@ -182,6 +185,21 @@ class Assembly:
         token = os.environ.pop(TOKEN_VARIABLE, None)
         return LivePage(config.http.address, self._views, events=self.events, access=config.http, token=token)
 
+    def _make_mqtt(self, config: Config) -> Mqtt | None:
+        """Raises UsageError and ConfigError."""
+        if config.mqtt.broker is None:
+            return None
+        from edgeseg.telemetry.mqtt import Mqtt
+
+        return Mqtt(
+            config.mqtt,
+            lanes=self.lanes,
+            classes=[item.name for item in self.classes],
+            events=self.events,
+            board=lambda: self.upkeep.reading,
+            person_in_path=lambda name: self.paths[name].person_in_path,
+        )
+
     def _settle(self, lane: Lane, before: Config | None) -> None:
         """Gives a lane what may change in mid-run; what has a memory only when it is another than `before`."""
         config = self.config
@@ -246,7 +264,7 @@ class Changes:
 #: Keys of the configuration that change while it runs, beside sources and the model; and those that cannot.
 APPLIED_AT_ONCE = ("model", "heat", "overlay", "fusion", "privacy", "person_in_path", "max_age", "too_old", "log.level")
 HTTP_AT_ONCE = tuple(f"http.{key}" for key in Access.model_fields)
-AFTER_A_START = ("duration", "output", "http.address", "log.interval")
+AFTER_A_START = ("duration", "output", "http.address", "mqtt", "log.interval")
 
 
 def open_segmenter(config: Config, threads: int | None = None, model: Path | None = None) -> Segmenter:

@@ -26,6 +26,7 @@ from edgeseg.runtimes import RuntimeChoice
 from edgeseg.server.access_config import Access
 from edgeseg.server.address import Address
 from edgeseg.sources.pictures import DEFAULT_FPS
+from edgeseg.telemetry.mqtt_config import MqttConfig
 
 
 def parse_address(text: object) -> Address:
@@ -137,6 +138,7 @@ class Config(Part):
     overlay: OverlayConfig = OverlayConfig()
     output: OutputConfig = OutputConfig()
     http: HttpConfig = HttpConfig()
+    mqtt: MqttConfig = MqttConfig()
     heat: HeatConfig = HeatConfig()
     person_in_path: PathConfig = PathConfig()
     log: LogConfig = LogConfig()
