@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager
+from typing import NamedTuple
 
 from edgeseg.server.look import Look, color_table, draw_notice, encode_jpeg, reduce_width
 from edgeseg.server.png import encode_indexed_png
@@ -26,6 +27,13 @@ class TooManyLooks(Exception):
     """One more look would have to be drawn than the machine is to spend time on."""
 
 
+class Picture(NamedTuple):
+    """A JPEG, and when what it shows was captured (monotonic ns; None for one that says that there is nothing)."""
+
+    jpeg: bytes
+    captured_ns: int | None
+
+
 class Channel:
     """One look: who watches it and what they were given last."""
 
@@ -34,12 +42,12 @@ class Channel:
         self.viewers = 0
         self.wanted = 0
         self.number = 0
-        self.jpeg = b""
+        self.picture = Picture(b"", None)
         self.notice = ("", b"")
         self.fresh: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def put(self, number: int, jpeg: bytes) -> None:
-        self.number, self.jpeg = number, jpeg
+    def put(self, number: int, picture: Picture) -> None:
+        self.number, self.picture = number, picture
         self.wake()
 
     def wake(self) -> None:
@@ -55,8 +63,8 @@ class Watch:
         self._seen = 0
         self._told = ""
 
-    async def next(self) -> bytes | None:
-        """Waits for the next picture as JPEG; None when the page closes.
+    async def next(self) -> Picture | None:
+        """Waits for the next picture; None when the page closes.
 
         With `notices` it is the last picture in grey, once a second, while there is no live one.
         """
@@ -67,11 +75,11 @@ class Watch:
         while not self._broadcast.closed:
             if channel.number >= wanted:
                 self._seen, self._told = channel.number, ""
-                return channel.jpeg
+                return channel.picture
             done, _ = await asyncio.wait({channel.fresh}, timeout=NOTICE_S)
             if not done and self._notices and (jpeg := await self._broadcast.notice(channel, self._told)):
                 self._told = channel.notice[0]
-                return jpeg
+                return Picture(jpeg, None)
         return None
 
 
@@ -186,7 +194,7 @@ class Broadcast:
                     continue
                 jpeg = await self._run(lambda: _draw_jpeg(channel.look, newest.result, self.view))  # noqa: B023
                 self.encoded_count += 1
-                channel.put(newest.number, jpeg)
+                channel.put(newest.number, Picture(jpeg, newest.result.captured_ns))
 
     async def _run(self, work: Callable[[], bytes]) -> bytes:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

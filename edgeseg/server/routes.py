@@ -21,8 +21,7 @@ from edgeseg.server.view import find_silence
 #: Served as they are, to everybody: what they show comes from elsewhere.
 STATIC = {
     "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/chart.js": ("chart.js", "text/javascript"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in ("page", "camera", "stream", "chart")},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 PUBLIC = frozenset({*STATIC, "/login", "/logout", "/healthz", "/readyz"})

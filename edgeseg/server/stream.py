@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from aiohttp import web
 
-from edgeseg.server.broadcast import Watch
+from edgeseg.server.broadcast import Picture, Watch
 from edgeseg.server.connections import Connection
 from edgeseg.server.guard import Grant
 
@@ -24,10 +26,9 @@ async def send_stream(request: web.Request, watch: Watch, grant: Grant) -> web.S
     try:
         await response.prepare(request)
         await response.write(b"--" + BOUNDARY + b"\r\n")
-        while (jpeg := await watch.next()) is not None and grant.holds:
-            head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
+        while (picture := await watch.next()) is not None and grant.holds:
             # The closing boundary goes with its picture: browsers show a part when they meet the next boundary.
-            await response.write(head + jpeg + b"\r\n--" + BOUNDARY + b"\r\n")
+            await response.write(_head(picture) + picture.jpeg + b"\r\n--" + BOUNDARY + b"\r\n")
             await connection.drain()
         complete = True
     except ConnectionError:
@@ -38,3 +39,16 @@ async def send_stream(request: web.Request, watch: Watch, grant: Grant) -> web.S
             # An ordinary close would wait until the viewer has taken what was written.
             connection.abort()
     return response
+
+
+def _head(picture: Picture) -> bytes:
+    """The part's headers; with its age when it is sent, and the time then, by which a viewer knows a slow way."""
+    now_ns = time.monotonic_ns()
+    lines = [
+        b"Content-Type: image/jpeg",
+        b"Content-Length: %d" % len(picture.jpeg),
+        b"X-Time-Ms: %d" % (now_ns // 10**6),
+    ]
+    if picture.captured_ns is not None:
+        lines.append(b"X-Age-Ms: %d" % ((now_ns - picture.captured_ns) // 10**6))
+    return b"\r\n".join(lines) + b"\r\n\r\n"

@@ -1,127 +1,275 @@
-// Shows the state of a run beside its picture. Asks for the numbers twice a second; the picture is a stream of its own.
+// The live page: asks for the state twice a second, and shows one camera or all of them.
+
+import { Camera, number, setText } from "./camera.js";
+import { drawChart, makeChart, percent } from "./chart.js";
 
 const POLL_MS = 500;
-const TRACE_POINTS = 120; // a minute
+const SHARES_MS = 4000;
+// Browsers keep at most six connections to a server: the rest is for questions.
+const MOST_STREAMS = 4;
 
 const byId = (id) => document.getElementById(id);
-const picture = byId("picture");
-const ages = [];
+const cameras = new Map();
 let connected = false;
+let lastEvent = null;
+let minutes = 5;
+const look = { hidden: new Set(), opacity: null };
 
-function number(value, digits = 0) {
-  return value === null || value === undefined ? "–" : value.toFixed(digits);
+// The address of the page tells what it shows, so that a reload, a link and the back button find it again:
+// #front?hide=person&opacity=60
+function readPlace() {
+  const [name, query] = location.hash.slice(1).split("?");
+  const fields = new URLSearchParams(query ?? "");
+  look.hidden = new Set((fields.get("hide") ?? "").split(",").filter(Boolean));
+  look.opacity = fields.has("opacity") ? Number(fields.get("opacity")) : null;
+  return name;
 }
 
-function percent(share) {
-  return share === null ? "–" : `${(100 * share).toFixed(1)} %`;
+function lookQuery() {
+  const fields = [];
+  if (look.hidden.size) fields.push(`hide=${[...look.hidden].join(",")}`);
+  if (look.opacity !== null) fields.push(`opacity=${look.opacity}`);
+  return fields.join("&");
 }
 
-// The first class stays untinted in the picture, so here too.
-function tint(item, classes) {
-  return item === classes[0] ? "transparent" : item.color;
+function placeOf(name) {
+  const query = lookQuery();
+  return `#${name}${query && "?"}${query}`;
 }
 
-function showStream() {
-  // A new address makes the browser ask again: after an error it would keep the broken picture.
-  picture.src = `stream.mjpg?${Date.now()}`;
+function chosen() {
+  if (cameras.size === 1) return cameras.values().next().value;
+  return cameras.get(readPlace()) ?? null;
 }
 
-function showVeil(text) {
-  const veil = byId("veil");
-  if (veil.textContent !== text) veil.textContent = text;
-  veil.hidden = text === "";
-}
-
-function showState(name, text) {
-  const pill = byId("state");
-  pill.dataset.state = name;
-  if (pill.textContent !== text) pill.textContent = text;
-}
-
-function showTrace(age) {
-  ages.push(age);
-  if (ages.length > TRACE_POINTS) ages.shift();
-  const known = ages.filter((value) => value !== null);
-  const top = Math.max(20, ...known) * 1.15;
-  const points = [];
-  ages.forEach((value, i) => {
-    if (value === null) return;
-    const x = 240 - ((ages.length - 1 - i) * 240) / (TRACE_POINTS - 1);
-    points.push([x.toFixed(1), (48 - (46 * value) / top).toFixed(1)]);
-  });
-  if (points.length < 2) return;
-  const line = "M" + points.map((point) => point.join(" ")).join("L");
-  byId("trace-line").setAttribute("d", line);
-  byId("trace-area").setAttribute("d", `${line}L${points[points.length - 1][0]} 48L${points[0][0]} 48Z`);
-  byId("trace-top").textContent = `highest ${number(Math.max(...known))} ms`;
-}
-
-function showClasses(classes) {
-  const bar = byId("bar");
-  const list = byId("classes");
-  if (list.children.length !== classes.length) {
-    bar.replaceChildren(...classes.map(() => document.createElement("i")));
-    list.replaceChildren(...classes.map((item) => {
-      const row = document.createElement("li");
-      const swatch = document.createElement("i");
-      const name = document.createElement("span");
-      swatch.style.background = tint(item, classes);
-      name.textContent = item.name;
-      row.dataset.name = item.name;
-      row.append(swatch, name, document.createElement("b"));
-      return row;
-    }));
+function showPlace() {
+  readPlace();
+  const one = chosen();
+  document.body.dataset.mode = cameras.size === 1 ? "one single" : one ? "one" : "all";
+  byId("back").hidden = !one || cameras.size === 1;
+  byId("back").firstElementChild.href = placeOf("");
+  document.querySelector("h1 a").href = placeOf("");
+  const query = lookQuery();
+  let streams = 0;
+  for (const camera of cameras.values()) {
+    const shown = !one || camera === one;
+    camera.element.hidden = !shown;
+    camera.part(".open").hidden = Boolean(one);
+    camera.part(".open").href = placeOf(camera.name);
+    if (!shown || document.hidden || !connected) camera.rest();
+    else if (streams++ < MOST_STREAMS) camera.watch(query && `&${query}`);
+    else camera.glance(query && `&${query}`);
   }
-  classes.forEach((item, i) => {
-    bar.children[i].style.background = tint(item, classes);
-    bar.children[i].style.width = `${100 * (item.share ?? 0)}%`;
-    list.children[i].lastChild.textContent = percent(item.share);
+  if (one) {
+    byId("snapshot").href = `${one.base("snapshot.jpg")}${query && "?"}${query}`;
+    byId("snapshot").download = `${one.name}.jpg`;
+    byId("mask").href = one.base("mask.png");
+    byId("mask").download = `${one.name}-classes.png`;
+  }
+  showLook();
+}
+
+function changeLook() {
+  history.replaceState(null, "", placeOf(chosen()?.name ?? ""));
+  setText(byId("notice"), "");
+  showPlace();
+}
+
+function refused(status, text) {
+  if (status === 401) location.assign("login");
+  else if (status === 503 || status === 400) {
+    look.hidden = new Set();
+    look.opacity = null;
+    changeLook();
+    setText(byId("notice"), text);
+  }
+}
+
+function makeClassRow(item) {
+  const row = document.createElement("li");
+  row.dataset.name = item.name;
+  row.style.setProperty("--color", item.color);
+  const label = document.createElement("label");
+  const box = Object.assign(document.createElement("input"), { type: "checkbox", checked: true });
+  box.setAttribute("role", "switch");
+  box.addEventListener("change", () => {
+    if (box.checked) look.hidden.delete(item.name);
+    else look.hidden.add(item.name);
+    changeLook();
   });
+  label.append(box, Object.assign(document.createElement("span"), { textContent: item.name }));
+  const top = Object.assign(document.createElement("small"), { className: "one" });
+  const share = Object.assign(document.createElement("b"), { className: "one" });
+  const chart = Object.assign(document.createElement("div"), { className: "chart one" });
+  chart.append(makeChart(item.color));
+  row.append(label, top, share, chart);
+  return row;
+}
+
+// The first class stays untinted in the picture, so it has no switch; its share is what the bar leaves free.
+function makeClassRows(classes) {
+  byId("classes").replaceChildren(...classes.slice(1).map(makeClassRow));
+  byId("bar").replaceChildren(...classes.slice(1).map((item) => {
+    const part = document.createElement("i");
+    part.style.background = item.color;
+    return part;
+  }));
+}
+
+function showLook() {
+  for (const row of byId("classes").children) row.querySelector("input").checked = !look.hidden.has(row.dataset.name);
+  const own = cameras.size ? (chosen() ?? cameras.values().next().value).state.opacity : 50;
+  const opacity = look.opacity ?? own;
+  byId("opacity").value = opacity;
+  setText(byId("opacity-value"), `${opacity} %`);
+}
+
+function showShares({ live, classes }) {
+  const rows = byId("classes").children;
+  classes.slice(1).forEach((item, i) => {
+    const share = live ? item.share : null;
+    byId("bar").children[i].style.width = `${100 * (share ?? 0)}%`;
+    setText(rows[i].querySelector("b"), percent(share));
+  });
+}
+
+function showNumbers(camera) {
+  const { state } = camera;
+  setText(byId("fps"), number(state.live ? state.fps : null, 1));
+  setText(byId("age"), number(state.live ? camera.ageMs ?? state.age_ms : null));
+  setText(byId("model"), number(state.live ? state.timings_ms.inference : null, 1));
+  setText(byId("frames-in"), state.frames.in.toLocaleString());
+  setText(byId("frames-dropped"), state.frames.dropped.toLocaleString());
+  setText(byId("reconnects"), String(state.reconnects));
+  const tail = state.age_percentiles_ms;
+  setText(byId("percentiles"), tail ? `${["p50", "p95", "p99"].map((key) => number(tail[key])).join(" / ")} ms` : "–");
+  showShares(state);
 }
 
 function show(state) {
-  document.title = `${state.source} · edgeseg`;
-  byId("source").textContent = state.source;
-  byId("fps").textContent = number(state.fps, 1);
-  byId("age").textContent = number(state.age_ms);
-  byId("model").textContent = number(state.timings_ms.inference, 1);
-  byId("frames-in").textContent = state.frames.in.toLocaleString();
-  byId("frames-dropped").textContent = state.frames.dropped.toLocaleString();
-  const tail = state.age_percentiles_ms;
-  byId("percentiles").textContent = tail ? `${["p50", "p95", "p99"].map((key) => number(tail[key])).join(" / ")} ms` : "–";
-  byId("memory").textContent = `${number(state.rss_bytes / 2 ** 20)} MiB`;
-  byId("viewers").textContent = state.viewers;
-  showClasses(state.classes);
-  showTrace(state.state === "running" ? state.age_ms : null);
-  showState(state.state, { running: "live" }[state.state] ?? state.state);
-  const silence = state.picture_age_s;
-  if (state.state === "starting") showVeil("Waiting for the first picture");
-  else if (state.state === "stopped") showVeil("The run has ended");
-  else if (state.state === "stalled") showVeil(silence === null ? "No picture yet" : `No new picture for ${number(silence)} s`);
-  else showVeil("");
+  if (state.cameras.map((item) => item.name).join() !== [...cameras.keys()].join()) {
+    cameras.forEach((camera) => camera.rest());
+    cameras.clear();
+    for (const item of state.cameras) cameras.set(item.name, new Camera(item, { onRefused: refused, onChange: announce }));
+    byId("cameras").replaceChildren(...[...cameras.values()].map((camera) => camera.element));
+    makeClassRows(state.cameras[0].classes);
+    askShares();
+    showPlace();
+  }
+  for (const item of state.cameras) cameras.get(item.name).state = item;
+  const one = chosen();
+  document.title = `${one ? one.name : `${cameras.size} cameras`} · edgeseg`;
+  setText(byId("source"), one ? one.state.source : `${cameras.size} cameras`);
+  if (one) showNumbers(one);
+  byId("temperature").hidden = state.temperature_c === null;
+  setText(byId("temperature").lastElementChild, `${number(state.temperature_c)} °C`);
+  setText(byId("memory"), `${number(state.rss_bytes / 2 ** 20)} MiB`);
+  setText(byId("viewers"), String(state.viewers));
+  if (state.last_event !== lastEvent) askEvents(state.last_event);
+}
+
+function showLink() {
+  const lost = [...cameras.values()].filter((camera) => !camera.state.live).length;
+  const pill = byId("link");
+  const text = connected ? (lost ? `${cameras.size - lost} of ${cameras.size} live` : "live") : "no connection";
+  pill.dataset.kind = !connected ? "away" : lost === cameras.size ? "lost" : lost ? "bad" : "live";
+  setText(pill, cameras.size === 1 && connected ? cameras.values().next().value.judge(true).word : text);
+  if (cameras.size === 1 && connected) pill.dataset.kind = cameras.values().next().value.judge(true).kind;
+}
+
+function announce(text) {
+  setText(byId("announcer"), text);
+}
+
+function makeEvent(event) {
+  const row = document.createElement("li");
+  row.dataset.level = event.level;
+  const at = new Date(event.at);
+  const time = Object.assign(document.createElement("time"), { dateTime: event.at, textContent: at.toLocaleTimeString() });
+  time.title = at.toLocaleString();
+  row.append(time);
+  const text = document.createElement("span");
+  if (event.camera && cameras.size > 1) text.append(Object.assign(document.createElement("b"), { textContent: event.camera }), " ");
+  text.append(event.text);
+  row.append(text);
+  return row;
+}
+
+async function ask(what) {
+  const answer = await fetch(`api/${what}`, { cache: "no-store", signal: AbortSignal.timeout(5000) });
+  if (answer.status === 401) location.assign("login");
+  if (!answer.ok) throw new Error(answer.statusText);
+  return answer.json();
+}
+
+async function askEvents(number) {
+  lastEvent = number;
+  try {
+    const events = await ask("events");
+    if (events.length) byId("events").replaceChildren(...events.reverse().map(makeEvent));
+  } catch (error) {
+    lastEvent = null;
+  }
+}
+
+async function askShares() {
+  const one = chosen();
+  if (!one || document.hidden) return;
+  let all;
+  try {
+    all = await ask("shares");
+  } catch (error) {
+    return;
+  }
+  const past = all[one.name];
+  minutes = Math.round((past.steps * past.step_s) / 60);
+  for (const row of byId("classes").children) {
+    const values = past.shares[row.dataset.name] ?? [];
+    const top = drawChart(row.querySelector("svg"), row.dataset.name, values, past.steps, minutes);
+    setText(row.querySelector("small"), top === null ? "" : `max ${percent(top)}`);
+  }
+}
+
+async function askSession() {
+  const session = await ask("session");
+  byId("logout").hidden = !session.can_log_out;
+  byId("logout").title = session.user ? `Logged in as ${session.user}` : "";
 }
 
 async function poll() {
+  let state = null;
   try {
-    const answer = await fetch("api/state", { cache: "no-store", signal: AbortSignal.timeout(3000) });
-    if (!answer.ok) throw new Error(answer.statusText);
-    show(await answer.json());
-    if (!connected) {
-      connected = true;
-      if (!document.hidden) showStream();
-    }
+    state = await ask("state");
   } catch (error) {
-    connected = false;
-    showState("lost", "no connection");
-    showVeil("edgeseg does not answer. Trying again.");
+    // Shown below: it is what the page is about.
   }
+  const was = connected;
+  connected = state !== null;
+  if (state) show(state);
+  if (connected !== was) showPlace();
+  for (const camera of cameras.values()) camera.show(connected);
+  showLink();
   setTimeout(poll, POLL_MS);
 }
 
-// A hidden tab lets go of the stream, so that nothing is encoded for nobody.
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) picture.removeAttribute("src");
-  else if (connected) showStream();
+let sliding = null;
+byId("opacity").addEventListener("input", (event) => {
+  look.opacity = Number(event.target.value);
+  setText(byId("opacity-value"), `${look.opacity} %`);
+  clearTimeout(sliding);
+  sliding = setTimeout(changeLook, 150);
 });
+window.addEventListener("hashchange", () => {
+  showPlace();
+  askShares();
+  window.scrollTo(0, 0);
+});
+window.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !byId("back").hidden) location.assign(placeOf(""));
+});
+// A hidden tab lets go of its streams, so that nothing is encoded for nobody.
+document.addEventListener("visibilitychange", showPlace);
 
+askSession().catch(() => {});
+setInterval(askShares, SHARES_MS);
 poll();
