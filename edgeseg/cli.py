@@ -141,6 +141,16 @@ def run(
 
             reloader = until_it_ends.enter_context(Reloader(assembly, config, flags))
             assembly.every_tick(reloader.look)
+        from edgeseg.service import notifier_for
+
+        notifier = notifier_for(
+            {name: lane.health for name, lane in assembly.lanes.items()},
+            page_url=lambda: assembly.page.url if assembly.page else None,
+            step=lambda: assembly.upkeep.step,
+        )
+        if notifier is not None:
+            assembly.every_tick(notifier.tick)
+            until_it_ends.callback(notifier.stopping)
         with context.obj.calling(assembly.stop):
             summaries = assembly.run()
     print("\n\n".join(summary.text() for summary in summaries))

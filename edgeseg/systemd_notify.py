@@ -83,6 +83,7 @@ class Notifier:
         alive: Callable[[], bool],
         status: Callable[[], str],
         environment: MutableMapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Notifier | None:
         """Returns the notifier of the service this runs in, None outside of one.
 
@@ -97,7 +98,8 @@ class Notifier:
             return None
         for_us = not watched or watched == str(os.getpid())
         watchdog_s = int(watchdog) / 1e6 if for_us and watchdog.isdecimal() and int(watchdog) > 0 else None
-        return cls(NotifySocket(address), ready=ready, alive=alive, status=status, watchdog_s=watchdog_s)
+        channel = NotifySocket(address)
+        return cls(channel, ready=ready, alive=alive, status=status, watchdog_s=watchdog_s, clock=clock)
 
     def tick(self) -> None:
         """Tells what there is to tell; takes no time when that is nothing, a second at most while a page is awaited."""
@@ -110,8 +112,8 @@ class Notifier:
             self._channel.send(WATCHDOG=1)
 
     def stopping(self) -> None:
-        """Tells that the run ends; its files are still to be completed."""
-        self._channel.send(STOPPING=1, STATUS="completing the files")
+        """Tells that the run has ended."""
+        self._channel.send(STOPPING=1, STATUS="ended")
 
     def _tell(self) -> None:
         fields: dict[str, str | int] = {}

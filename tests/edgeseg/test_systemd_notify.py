@@ -116,7 +116,7 @@ def test_a_service_without_a_watchdog_feeds_none(systemd: Systemd) -> None:
 
 def test_the_end_is_told(systemd: Systemd) -> None:
     Run(systemd).notifier.stopping()
-    assert systemd.heard() == [{"STOPPING": "1", "STATUS": "completing the files"}]
+    assert systemd.heard() == [{"STOPPING": "1", "STATUS": "ended"}]
 
 
 def test_a_socket_that_is_gone_is_told_of_once_and_ends_nothing(
