@@ -72,7 +72,7 @@ def edgeseg(
 ) -> None:
     if context.invoked_subcommand is None:
         raise UsageError(
-            "no command; give run, process, eval, bench, info, doctor, check or config, or see edgeseg --help"
+            "no command; give run, process, eval, bench, info, doctor, check, config or password; see edgeseg --help"
         )
 
 
@@ -282,6 +282,15 @@ def doctor(
 
     context.obj.unfinished_is_failure = True
     raise typer.Exit(run_doctor(config, as_json=json))
+
+
+@app.command()
+def password(context: typer.Context) -> None:
+    """Make the hash of a password for `http: users:`; asks for it, or reads the first line of stdin."""
+    from edgeseg.server.passwords import PasswordHash, ask_password
+
+    context.obj.unfinished_is_failure = True
+    print(PasswordHash.make(ask_password()))
 
 
 def _runtime(name: str) -> RuntimeChoice:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 #: Tries that a client has at once, and the seconds after which it has one more.
 PER_CLIENT, CLIENT_S = 5, 12.0
-#: The same of all clients together: bounds what scrypt takes of the processor, 0.15 s for each (x86), to a twelfth.
-OVERALL, OVERALL_S = 20, 2.0
+#: The same of all clients together: bounds what scrypt takes of the processor, 0.3 s for each (x86), to a thirteenth.
+OVERALL, OVERALL_S = 10, 4.0
 #: Clients that are remembered; the one that tried longest ago is forgotten first.
 REMEMBERED = 1024
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import ssl
 import threading
 from collections.abc import Sequence
@@ -138,8 +139,8 @@ class LivePage:
         self._loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             # One thread each: so much the pictures take of the processor and no more, whoever asks for whatever.
-            pictures = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="page-jpeg"))
-            logins = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="page-login"))
+            pictures = stack.enter_context(ThreadPoolExecutor(1, "page-jpeg"))
+            logins = stack.enter_context(ThreadPoolExecutor(1, "page-login", initializer=_stand_back))
             hosts = Hosts(self._address, self._access.hosts)
             guard = self._guard = Guard(keys, hosts, logins, tls=self._tls is not None)
             broadcasts = {view.name: Broadcast(view, pictures) for view in self._views}
@@ -163,6 +164,11 @@ class LivePage:
                 await stack.enter_async_context(broadcast.running())
             started.set_result(port)
             await self._stop.wait()
+
+
+def _stand_back() -> None:
+    """Lets this thread work when nobody else does: a log-in may take its time, a camera's picture may not."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def _quiet_logger() -> logging.Logger:
