@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PICTURE_SUFFIXES", "SOURCE_HELP", "VIDEO_SUFFIXES", "Signal", "Source", "is_camera", "open_source"]
 
-SOURCE_HELP = "a camera (0, /dev/video0), a video file, a picture or a folder of them, or synthetic:1280x720@30"
+SOURCE_HELP = (
+    "a camera (0, /dev/v4l/by-id/..., csi:), a stream (rtsp://, http://, udp://), a video file, a picture or a folder "
+    "of them, pipe:COMMAND or synthetic:1280x720@30"
+)
 
-ENDLESS = ("synthetic:",)
+#: What addresses without an end begin with; those of streams have "://" in them.
+ENDLESS = ("synthetic:", "csi:", "pipe:")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 #: Which files of a folder are taken for videos. A file that is named is opened whatever it is called.
 VIDEO_SUFFIXES = (
@@ -80,21 +84,27 @@ def _open_endless(
         from edgeseg.sources.synthetic import SyntheticSource
 
         return SyntheticSource(uri)
+    if not is_endless(uri):
+        return None
     from edgeseg.sources.reconnecting import ReconnectingSource
 
     wrap = partial(ReconnectingSource, signal=signal, wait_for_it=wait_for_it, patience=patience)
-    if is_camera(uri):
-        from edgeseg.sources.camera import CameraSource
+    if uri.startswith(("pipe:", "csi:")):
+        from edgeseg.sources.command import CommandSource, parse_pipe
+        from edgeseg.sources.csi import parse_csi
 
-        name = CameraSource(uri).name
-        return wrap(lambda: CameraSource(uri, camera), name=name, is_there=Path(name).exists)
+        called, build = parse_csi(uri, camera) if uri.startswith("csi:") else parse_pipe(uri)
+        return wrap(lambda: CommandSource(called, build), name=called)
     if "://" in uri:
         from edgeseg.sources.network import NetworkSource
         from edgeseg.sources.stream_address import StreamAddress
 
         address = StreamAddress.parse(uri)
         return wrap(lambda: NetworkSource(address), name=address.name, is_there=address.is_there)
-    return None
+    from edgeseg.sources.camera import CameraSource
+
+    name = CameraSource(uri).name
+    return wrap(lambda: CameraSource(uri, camera), name=name, is_there=Path(name).exists)
 
 
 def _open_file(uri: str, live: bool, loop: bool, pictures_fps: float | None) -> Source:

@@ -61,7 +61,6 @@ class Attempt:
         """`eager` cuts the wait to its first part when the source is there: it was only silent and may go on."""
         self.due = math.inf
         self.newest: Frame | None = None
-        self.opened = False
         self.ended = False
         self.error: BaseException | None = None
         self.reappeared = False
@@ -127,8 +126,7 @@ class Attempt:
             self._source = source
         with source:
             with self._changed:
-                self.opened, self.fps = True, source.fps
-                self._changed.notify_all()
+                self.fps = source.fps
             while not self.given_up.is_set():
                 frame = source.read()
                 if frame is None:

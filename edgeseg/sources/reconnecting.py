@@ -53,7 +53,7 @@ class ReconnectingSource:
         """`make` returns the source, new and not yet open; it is called for every try.
 
         `is_there` tells cheaply whether a try could work; it is asked while the source is away. With `wait_for_it` a
-        source that cannot be opened at the start is waited for too; without it opening raises why it cannot.
+        source that gives no picture at the start is waited for too; without it opening raises why there is none.
         """
         self.name = name
         self.fps: float | None = None
@@ -77,7 +77,7 @@ class ReconnectingSource:
         self._attempt = self._start()
         if not self._wait_for_it:
             try:
-                self._open_once(self._attempt)
+                self._await_first(self._attempt)
             except BaseException:
                 self._close()
                 raise
@@ -122,19 +122,19 @@ class ReconnectingSource:
     def _start(self, wait_s: float = 0.0, *, eager: bool = False) -> Attempt:
         return Attempt(self._make, self._is_there, self._changed, self._patience, wait_s=wait_s, eager=eager)
 
-    def _open_once(self, attempt: Attempt) -> None:
-        """Waits for the source to be open; raises why it cannot be."""
+    def _await_first(self, attempt: Attempt) -> None:
+        """Waits for the first picture; raises why there is none."""
         with self._changed:
             self._changed.wait_for(
-                lambda: attempt.opened or attempt.ended or self._interrupted.is_set(), self._patience.open_s
+                lambda: attempt.newest is not None or attempt.ended or self._interrupted.is_set(), self._patience.open_s
             )
-            if attempt.opened or self._interrupted.is_set():
+            if attempt.newest is not None or self._interrupted.is_set():
                 self.fps = attempt.fps
                 return
-            error = attempt.error
-        if error is not None:
-            raise error
-        raise SourceSilentError(f"{self.name}: does not open; it hangs, restart it")
+            ended, error = attempt.ended, attempt.error
+        if not ended:
+            raise SourceSilentError(f"{self.name}: gives no picture; it hangs, switch it off and on")
+        raise self._explain(error)
 
     def _give(self, frame: Frame) -> Frame:
         now = time.monotonic()
