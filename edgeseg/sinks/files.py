@@ -55,6 +55,15 @@ def flush_to_disk(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def flush_folder(folder: Path) -> None:
+    """Returns once the names in a folder would survive a power cut. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def say_why(error: OSError) -> str:
     """Returns the reason and, where there is one, the remedy."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

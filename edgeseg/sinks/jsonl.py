@@ -6,6 +6,7 @@ import io
 import json
 import os
 import time
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -49,8 +50,7 @@ class JsonlSink:
 
     def write(self, result: Result) -> None:
         """Writes one record. Raises SinkUnavailableError when the disk is full; only whole records stay in the file."""
-        # A file name that is no UTF-8 holds surrogates, which JSON can only write escaped.
-        line = (json.dumps(self._record(result), ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        line = encode_record(self._record(result))
         before = 0
         try:
             if self._file is None:
@@ -92,23 +92,41 @@ class JsonlSink:
         raise SinkUnavailableError(f"{self.name}: writing stopped: {say_why(error)}; {what}") from error
 
     def _record(self, result: Result) -> dict[str, object]:
-        segmentation = result.segmentation
-        frame = segmentation.frame
         if self._first_ns is None:
             self._first_ns = result.captured_ns
-        record: dict[str, object] = {"index": frame.index, "source": frame.source}
         if self._clock == "file":
-            record["time_s"] = round(result.captured_ns / 1e9, 6)
+            return make_record(result, {"time_s": round(result.captured_ns / 1e9, 6)})
         if self._clock == "wall":
             age_ms = result.age_ms()
-            record["time_s"] = round((result.captured_ns - self._first_ns) / 1e9, 6)
-            record["captured"] = _utc(time.time() - age_ms / 1e3)
-            record["age_ms"] = round(age_ms, 3)
-        record["shares"] = {name: round(share, 6) for name, share in segmentation.shares.items()}
-        record["timings_ms"] = {stage: round(spent, 3) for stage, spent in segmentation.timings.items()}
-        return record
+            when = {
+                "time_s": round((result.captured_ns - self._first_ns) / 1e9, 6),
+                "captured": say_utc(time.time() - age_ms / 1e3),
+                "age_ms": round(age_ms, 3),
+            }
+            return make_record(result, when)
+        return make_record(result, {})
 
 
-def _utc(seconds: float) -> str:
+def make_record(result: Result, when: Mapping[str, object]) -> dict[str, object]:
+    """Returns what is said of a result, JSON-ready, with what is known of its time."""
+    segmentation = result.segmentation
+    frame = segmentation.frame
+    return {
+        "index": frame.index,
+        "source": frame.source,
+        **when,
+        "shares": {name: round(share, 6) for name, share in segmentation.shares.items()},
+        "timings_ms": {stage: round(spent, 3) for stage, spent in segmentation.timings.items()},
+    }
+
+
+def encode_record(record: Mapping[str, object]) -> bytes:
+    """Returns a record as a line of UTF-8."""
+    # A file name that is no UTF-8 holds surrogates, which JSON can only write escaped.
+    return (json.dumps(record, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+
+
+def say_utc(seconds: float) -> str:
+    """Returns seconds since 1970 as a date and time, ISO 8601."""
     moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
