@@ -21,6 +21,7 @@ from edgeseg.config import Config, FusionConfig, NamedCamera, OverlayConfig
 from edgeseg.corridor import PathConfig
 from edgeseg.errors import UsageError
 from edgeseg.events import Events
+from edgeseg.exposition import Family, render
 from edgeseg.frame import Segmentation
 from edgeseg.fusion import TemporalFusion
 from edgeseg.health import Health
@@ -37,12 +38,20 @@ from edgeseg.sinks.path import PathSink
 from edgeseg.sources import PICTURE_SUFFIXES, SOURCE_HELP, Source, open_source
 from edgeseg.sources.camera import CameraMode
 from edgeseg.sources.orientation import Orientation
+from edgeseg.telemetry.families import (
+    board_families,
+    event_family,
+    health_families,
+    lane_families,
+    path_family,
+    process_families,
+)
+from edgeseg.telemetry.parts import make_telemetry
 from edgeseg.upkeep import SMALL_MODEL, Upkeep
 
 if TYPE_CHECKING:
     from edgeseg.server.page import LivePage
     from edgeseg.server.view import View
-    from edgeseg.telemetry.mqtt import Mqtt
 
 #: What stands for the camera's name in the name of an output.
 CAMERA_FIELD = "{camera}"
@@ -78,8 +87,15 @@ class Assembly:
         self.pipeline = Pipeline(list(self.lanes.values()), segmenter)
         self.upkeep = self._look_after(config)
         self.every_tick(lambda: self.upkeep.tick())
+        self.telemetry = make_telemetry(
+            config,
+            lanes=self.lanes,
+            classes=[item.name for item in self.classes],
+            events=self.events,
+            board=lambda: self.upkeep.reading,
+            person_in_path=lambda name: self.paths[name].person_in_path,
+        )
         self.page = self._make_page(config)
-        self.mqtt = self._make_mqtt(config)
 
     def __enter__(self) -> Assembly:
         return self
@@ -93,15 +109,27 @@ class Assembly:
         """Has `work` called about twice a second while it runs; it must be quick."""
         self._ticks.append(work)
 
+    def families(self) -> Iterator[Family]:
+        """Yields the numbers that Prometheus is told."""
+        yield from process_families()
+        yield from lane_families(self.lanes)
+        yield from health_families(self.lanes)
+        yield from board_families(self.upkeep.reading, self.upkeep.step)
+        yield event_family(self.events.counts())
+        yield path_family({name: path.person_in_path for name, path in self.paths.items()})
+        for part in self.telemetry:
+            yield from part.families()
+
     def stop(self) -> None:
         """Ends the run soon; may come from a signal handler, and more than once."""
         self.pipeline.stop()
 
     def run(self) -> list[Summary]:
         """Runs to the end; returns the lanes' summaries. Raises the first error that a stage met."""
-        for part in (self.mqtt, self.page):
-            if part is not None:
-                self._parts.enter_context(part)
+        for part in self.telemetry:
+            self._parts.enter_context(part)
+        if self.page is not None:
+            self._parts.enter_context(self.page)
         return self.pipeline.run(self.config.duration, log_every_s=self.config.log.interval, tick=self._tick)
 
     def change(self, config: Config) -> Changes:
@@ -180,24 +208,17 @@ class Assembly:
             return None
         from edgeseg.server.keys import TOKEN_VARIABLE
         from edgeseg.server.page import LivePage
+        from edgeseg.telemetry.metrics_route import metrics_route
 
         # Taken out of the environment, which every program that this one starts would be given.
         token = os.environ.pop(TOKEN_VARIABLE, None)
-        return LivePage(config.http.address, self._views, events=self.events, access=config.http, token=token)
-
-    def _make_mqtt(self, config: Config) -> Mqtt | None:
-        """Raises UsageError and ConfigError."""
-        if config.mqtt.broker is None:
-            return None
-        from edgeseg.telemetry.mqtt import Mqtt
-
-        return Mqtt(
-            config.mqtt,
-            lanes=self.lanes,
-            classes=[item.name for item in self.classes],
+        return LivePage(
+            config.http.address,
+            self._views,
             events=self.events,
-            board=lambda: self.upkeep.reading,
-            person_in_path=lambda name: self.paths[name].person_in_path,
+            access=config.http,
+            token=token,
+            routes=[metrics_route(lambda: render(self.families()))],
         )
 
     def _settle(self, lane: Lane, before: Config | None) -> None:
@@ -264,7 +285,7 @@ class Changes:
 #: Keys of the configuration that change while it runs, beside sources and the model; and those that cannot.
 APPLIED_AT_ONCE = ("model", "heat", "overlay", "fusion", "privacy", "person_in_path", "max_age", "too_old", "log.level")
 HTTP_AT_ONCE = tuple(f"http.{key}" for key in Access.model_fields)
-AFTER_A_START = ("duration", "output", "http.address", "mqtt", "log.interval")
+AFTER_A_START = ("duration", "output", "http.address", "event_log", "webhook", "mqtt", "log.interval")
 
 
 def open_segmenter(config: Config, threads: int | None = None, model: Path | None = None) -> Segmenter:

@@ -26,7 +26,9 @@ from edgeseg.runtimes import RuntimeChoice
 from edgeseg.server.access_config import Access
 from edgeseg.server.address import Address
 from edgeseg.sources.pictures import DEFAULT_FPS
+from edgeseg.telemetry.event_log_config import EventLogConfig
 from edgeseg.telemetry.mqtt_config import MqttConfig
+from edgeseg.telemetry.webhook_config import WebhookConfig
 
 
 def parse_address(text: object) -> Address:
@@ -138,6 +140,8 @@ class Config(Part):
     overlay: OverlayConfig = OverlayConfig()
     output: OutputConfig = OutputConfig()
     http: HttpConfig = HttpConfig()
+    event_log: EventLogConfig = EventLogConfig()
+    webhook: WebhookConfig = WebhookConfig()
     mqtt: MqttConfig = MqttConfig()
     heat: HeatConfig = HeatConfig()
     person_in_path: PathConfig = PathConfig()

@@ -6,8 +6,8 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgeseg.frame import Segmentation
@@ -22,11 +22,12 @@ _BUCKETS = 520
 class Histogram:
     """Milliseconds counted in buckets that widen by 5 %: bounded memory, percentiles within 2.5 %."""
 
-    __slots__ = ("_counts", "count", "largest", "smallest")
+    __slots__ = ("_counts", "count", "largest", "smallest", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * _BUCKETS
         self.count = 0
+        self.total = 0.0
         self.smallest = math.inf
         self.largest = -math.inf
 
@@ -35,6 +36,7 @@ class Histogram:
         bucket = 0 if value <= _SMALLEST else min(_BUCKETS - 1, int(math.log(value / _SMALLEST) / _STEP))
         self._counts[bucket] += 1
         self.count += 1
+        self.total += value
         self.smallest = min(self.smallest, value)
         self.largest = max(self.largest, value)
 
@@ -50,6 +52,23 @@ class Histogram:
                 middle = _SMALLEST * math.exp(_STEP * (bucket + 0.5))
                 return min(self.largest, max(self.smallest, middle))
         raise AssertionError("the buckets do not add up to the count")
+
+    def at_most(self, limits: Sequence[float]) -> list[int]:
+        """Returns how many of the numbers are not above each of `limits`, which rise; right to 2.5 % of a limit."""
+        found, bucket, seen = [], 0, 0
+        for limit in limits:
+            while bucket < _BUCKETS and _SMALLEST * math.exp(_STEP * (bucket + 0.5)) <= limit:
+                seen += self._counts[bucket]
+                bucket += 1
+            found.append(seen)
+        return found
+
+    def copy(self) -> Histogram:
+        """Returns one of its own that holds the same."""
+        other = Histogram()
+        other._counts = self._counts.copy()
+        other.count, other.total, other.smallest, other.largest = self.count, self.total, self.smallest, self.largest
+        return other
 
     def summary(self) -> dict[str, float] | None:
         """Returns p50, p95, p99 and max, None when there is nothing to sum up."""
@@ -69,6 +88,9 @@ class SinkTally:
     age_ms: Histogram = field(default_factory=Histogram)
     write_ms: Histogram = field(default_factory=Histogram)
 
+    def copy(self) -> SinkTally:
+        return replace(self, age_ms=self.age_ms.copy(), write_ms=self.write_ms.copy())
+
 
 @dataclass
 class Tally:
@@ -86,6 +108,15 @@ class Tally:
     share_sums: dict[str, float] = field(default_factory=dict)
     stage_ms: dict[str, Histogram] = field(default_factory=dict)
     sinks: dict[str, SinkTally] = field(default_factory=dict)
+
+    def copy(self) -> Tally:
+        return replace(
+            self,
+            segmented_age_ms=self.segmented_age_ms.copy(),
+            share_sums=dict(self.share_sums),
+            stage_ms={name: stage.copy() for name, stage in self.stage_ms.items()},
+            sinks={name: sink.copy() for name, sink in self.sinks.items()},
+        )
 
     def stage(self, name: str) -> Histogram:
         return self.stage_ms.setdefault(name, Histogram())
@@ -289,6 +320,11 @@ class Metrics:
         """Returns the share of the last picture, 0..1, of each class."""
         with self._lock:
             return self._last_shares
+
+    def total(self) -> Tally:
+        """Returns a copy of all that was counted since the start."""
+        with self._lock:
+            return self._total.copy()
 
     def summary(self) -> Summary:
         """Returns everything counted since the start."""

@@ -139,7 +139,7 @@ def _of_the_device(topics: Topics) -> Iterator[Entity]:
             **state,
             "name": "Throttled",
             "device_class": "problem",
-            "value_template": "{{ 'None' if value_json.throttled is none else 'ON' if value_json.throttled else 'OFF' }}",
+            "value_template": "{{ {true: 'ON', false: 'OFF'}.get(value_json.throttled, 'None') }}",
         },
     )
     yield "event", "events", _event_entity(topics.events(None), "Events", DEVICE_EVENT_TYPES)

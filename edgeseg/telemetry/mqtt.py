@@ -9,13 +9,14 @@ import select
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.board import BoardReading
 from edgeseg.errors import ConfigError, UsageError, explain
 from edgeseg.events import Event, Events
+from edgeseg.exposition import Family
 from edgeseg.lane import Lane
 from edgeseg.telemetry.alarm import Alarm
 from edgeseg.telemetry.backoff import Backoff
@@ -33,6 +34,7 @@ from edgeseg.telemetry.identity import make_client_id
 from edgeseg.telemetry.mqtt_config import MqttConfig
 from edgeseg.telemetry.outbox import Outbox
 from edgeseg.telemetry.report import CameraReport, device_report
+from edgeseg.telemetry.secret import take_secret
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -141,6 +143,17 @@ class Mqtt:
         """Messages that wait to be sent or confirmed."""
         return len(self._outbox) + len(self._unconfirmed)
 
+    def families(self) -> Iterator[Family]:
+        """Yields its numbers for Prometheus."""
+        yield Family("edgeseg_mqtt_connected", "gauge", "1 while the broker takes messages.").add(self.connected)
+        yield Family("edgeseg_mqtt_messages_sent_total", "counter", "Messages that the broker has confirmed.").add(
+            self.sent
+        )
+        yield Family("edgeseg_mqtt_messages_waiting", "gauge", "Messages to be sent or confirmed.").add(self.waiting)
+        yield Family("edgeseg_mqtt_events_dropped_total", "counter", "Events that the broker was never told.").add(
+            self.events_dropped
+        )
+
     # What goes into the outbox.
 
     def _heard(self, event: Event) -> None:
@@ -194,9 +207,7 @@ class Mqtt:
         client = Client(CallbackAPIVersion.VERSION2, client_id=self.topics.client_id)
         client.connect_timeout = CONNECT_LIMIT_S
         client.will_set(self.topics.availability, OFFLINE, qos=1, retain=True)
-        password = environment.get(PASSWORD_VARIABLE)
-        if config.password_file is not None:
-            password = _read_password(config)
+        password = take_secret("mqtt.password_file", config.password_file, PASSWORD_VARIABLE, environment)
         if config.user is not None or password is not None:
             client.username_pw_set(config.user or "", password)
         if config.tls.enabled:
@@ -310,15 +321,6 @@ class Mqtt:
         elif message.payload and message.topic not in self._announced:
             # An entity of ours that is no more, such as one of a camera of another name.
             self._outbox.put_state(message.topic, b"")
-
-
-def _read_password(config: MqttConfig) -> str:
-    assert config.password_file is not None
-    try:
-        return config.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = explain(error) if isinstance(error, OSError) else "is not text in UTF-8"
-        raise ConfigError(f"mqtt.password_file {config.password_file}: cannot be read: {why}") from error
 
 
 def _make_tls_context(config: MqttConfig) -> ssl.SSLContext:
