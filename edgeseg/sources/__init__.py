@@ -102,9 +102,10 @@ def _open_endless(
         address = StreamAddress.parse(uri)
         return wrap(lambda: NetworkSource(address), name=address.name, is_there=address.is_there)
     from edgeseg.sources.camera import CameraSource
+    from edgeseg.sources.camera_place import CameraPlace
 
-    name = CameraSource(uri).name
-    return wrap(lambda: CameraSource(uri, camera), name=name, is_there=Path(name).exists)
+    place = CameraPlace(uri)
+    return wrap(lambda: CameraSource(place, camera), name=place.name, is_there=place.is_there)
 
 
 def _open_file(uri: str, live: bool, loop: bool, pictures_fps: float | None) -> Source:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import SourceUnavailableError
 from edgeseg.frame import Frame
+from edgeseg.sources.camera_place import CameraPlace
 
 #: A driver's time stamp is believed when it is at most this old: some drivers give another clock's, or none.
 OLDEST_STAMP_NS = 2_000_000_000
@@ -52,9 +53,13 @@ class CameraSource:
     live = True
     frame_count: int | None = None
 
-    def __init__(self, device: str, mode: CameraMode | None = None) -> None:
-        """`device` is a number N for /dev/videoN, or a path; one under /dev/v4l/by-id stays the same camera."""
-        self.name = f"/dev/video{device}" if device.isdecimal() else device
+    def __init__(self, device: str | CameraPlace, mode: CameraMode | None = None) -> None:
+        """`device` is a number N for /dev/videoN, or a path; one under /dev/v4l/by-id stays the same camera.
+
+        A CameraPlace that several sources share, one after the other, finds the first one's camera again.
+        """
+        self._place = CameraPlace(device) if isinstance(device, str) else device
+        self.name = self._place.name
         self.fps: float | None = None
         self._mode = mode or CameraMode()
         self._capture: cv2.VideoCapture | None = None
@@ -62,15 +67,19 @@ class CameraSource:
         self._index = 0
 
     def __enter__(self) -> CameraSource:
-        check_device(Path(self.name))
+        path = self._place.find()
+        if path is None:
+            raise SourceUnavailableError(f"{self.name}: the camera is gone; {describe_cameras()}")
+        check_device(path)
         # OpenCV's own words about a device would stand beside ours.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        capture = self._open()
+        capture = self._open(path)
         if not capture.isOpened():
             raise SourceUnavailableError(
-                f"{self.name}: gives no pictures; another program uses it, or it is not a camera's picture device; "
+                f"{path}: gives no pictures; another program uses it, or it is not a camera's picture device; "
                 f"{describe_cameras()}"
             )
+        self._place.remember(path)
         self._ask_for(capture, self._mode)
         self.fps = capture.get(cv2.CAP_PROP_FPS) or None
         self._capture = capture
@@ -102,8 +111,8 @@ class CameraSource:
     def interrupt(self) -> None:
         self._interrupted.set()
 
-    def _open(self) -> cv2.VideoCapture:
-        return cv2.VideoCapture(self.name, cv2.CAP_V4L2)
+    def _open(self, path: Path) -> cv2.VideoCapture:
+        return cv2.VideoCapture(str(path), cv2.CAP_V4L2)
 
     @staticmethod
     def _ask_for(capture: Properties, mode: CameraMode) -> None:

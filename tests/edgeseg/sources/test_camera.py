@@ -23,7 +23,7 @@ class FileFedCamera(CameraSource):
         super().__init__("/dev/null")
         self._path = path
 
-    def _open(self) -> cv2.VideoCapture:
+    def _open(self, path: Path) -> cv2.VideoCapture:
         return cv2.VideoCapture(str(self._path))
 
 
