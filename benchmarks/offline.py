@@ -2,8 +2,8 @@
 
 The bar: on a 720p H.264 file, with the overlay video written, the command takes at most 1.25 times the larger of its
 slowest stage alone and its summed CPU time divided by the cores. The interpreter has a thread a core, alone as in the
-command. Without VIDEO the bundled drive is scaled to 720p and played three times. Start-up, about a second of imports, is
-part of the command's time, as it is for a user.
+command. Without VIDEO the bundled drive is scaled to 720p and played three times. Start-up, about a second of imports,
+is part of the command's time, as it is for a user.
 
 Ends with 1 when the bar is missed. Nothing else may run meanwhile: a busy core counts as the command's waiting.
 """

@@ -203,15 +203,31 @@ def process(
     masks: Annotated[bool, typer.Option("--masks", help="Write the classes as PNG files too.")] = False,
     no_records: Annotated[bool, typer.Option("--no-records", help="Write no JSONL.")] = False,
     no_fusion: Annotated[bool, typer.Option("--no-fusion", help="Decide every picture by itself alone.")] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Take model, fusion, overlay, privacy and path from it."),
+    ] = None,
 ) -> None:
     """Segment recorded files as fast as it goes, every frame. What was interrupted goes on with the same command."""
+    from edgeseg.config_file import load_config
     from edgeseg.offline import Choices, OfflineJob
 
     _log_to_stderr("info")
-    choices = Choices(overlay=not no_overlay, masks=masks, records=not no_records, fusion=not no_fusion)
+    loaded = load_config(config)
+    half_life_s = loaded.fusion.half_life
+    choices = Choices(
+        overlay=not no_overlay,
+        masks=masks,
+        records=not no_records,
+        fusion=0.0 if no_fusion or not loaded.fusion.enabled else half_life_s and half_life_s * 1e3,
+        opacity=loaded.overlay.opacity,
+        legend=loaded.overlay.legend,
+        blur_people=loaded.privacy == "blur_people",
+        path=loaded.person_in_path,
+    )
     # Nothing waits for a file: the interpreter may have every core that decoding and encoding leave.
-    cores = len(os.sched_getaffinity(0))
-    job = OfflineJob(files, out, model=model, threads=threads or cores, choices=choices)
+    threads = threads or len(os.sched_getaffinity(0))
+    job = OfflineJob(files, out, model=model or loaded.model.path, threads=threads, choices=choices)
     with context.obj.calling(job.stop):
         report = job.run()
     raise typer.Exit(report.exit_code)

@@ -66,6 +66,11 @@ def check_config(path: Path) -> list[str]:
 def describe_schema() -> str:
     """Returns the JSON schema of the file."""
     schema = Config.model_json_schema()
+    # A heading whose lines are all commented out is in order, see _read.
+    schema["properties"] = {
+        key: {"anyOf": [value, {"type": "null"}]} if "$ref" in value else value
+        for key, value in schema["properties"].items()
+    }
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "edgeseg.yaml"
     return json.dumps(schema, indent=2) + "\n"

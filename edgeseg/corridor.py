@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from edgeseg.fields import Duration, Part
 from edgeseg.frame import Segmentation
@@ -112,6 +112,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Outline = Annotated[
     Polygon,
     PlainValidator(parse_polygon),
+    PlainSerializer(lambda points: [list(point) for point in points], return_type=list[list[float]], when_used="json"),
     WithJsonSchema(
         {
             "type": "array",
@@ -248,12 +249,15 @@ class PersonInPath:
         """Takes the next picture, returns what has changed by it. Does nothing without a corridor."""
         if self.corridor is None:
             return None
-        now_ns = segmentation.frame.captured_ns
+        return self.update_area(segmentation.frame.captured_ns, self.corridor.person_area(segmentation))
+
+    def update_area(self, now_ns: int, area: float) -> Change | None:
+        """The same for a picture of which only the moment and the area, a share of the corridor, are known."""
         ended: Change | None = None
         if self._last is not None and not 0 <= now_ns - self._last[0] <= MAX_GAP_NS:
             elapsed_s = (now_ns - self._last[0]) / 1e9
             ended = self.end(f"no pictures for {elapsed_s:.1f} s" if elapsed_s > 0 else "the pictures began anew")
-        changed = self._count(now_ns, self.corridor.person_area(segmentation))
+        changed = self._count(now_ns, area)
         # The first picture after a gap begins nothing, for that takes time.
         return ended or changed
 

@@ -8,24 +8,27 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from edgeseg.corridor import Corridor, PathConfig
 from edgeseg.errors import DataError, EdgesegError, InputNotFoundError, SinkUnavailableError
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.fusion import TemporalFusion
 from edgeseg.lane import Lane
 from edgeseg.offline.inputs import PictureList, RestOfVideo
-from edgeseg.offline.parts import PartRecorder, find_parts, join_records, join_videos
+from edgeseg.offline.parts import PartRecorder, find_parts, join_records, join_videos, write_events
 from edgeseg.offline.plan import JOB, Item, identify, plan_items, read_record, write_record
 from edgeseg.offline.progress import Progress, format_seconds, show_progress
 from edgeseg.overlay import DEFAULT_OPACITY, draw_overlay
 from edgeseg.pipeline import Pipeline
+from edgeseg.privacy import DEFAULT_HOLD_S, PeopleBlur
 from edgeseg.segmenter import Segmenter
 from edgeseg.sinks.files import prepare_folder, say_why
 from edgeseg.sinks.masks import MaskSink
@@ -39,13 +42,24 @@ WARM_UP_HALF_LIVES = 10
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What is made of every input; another choice makes it anew."""
+    """What is made of every input; another choice makes it anew.
+
+    fusion: the half life of a picture in milliseconds, 0 to decide every picture by itself, None for fusion.py's own.
+    path: of videos, who is in it and when; None where that is not asked for.
+    """
 
     overlay: bool = True
     masks: bool = False
     records: bool = True
-    fusion: bool = True
+    fusion: float | None = None
     opacity: float = DEFAULT_OPACITY
+    legend: bool = False
+    blur_people: bool = False
+    path: PathConfig | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the choices as JSON-ready values."""
+        return {**asdict(replace(self, path=None)), "path": self.path and self.path.model_dump(mode="json")}
 
 
 @dataclass(slots=True)
@@ -116,7 +130,7 @@ class OfflineJob:
 
     def _do(self, item: Item, model_sha256: str, segmenter: Segmenter, report: Report) -> None:
         try:
-            identity = identify(item, model_sha256, asdict(self._choices))
+            identity = identify(item, model_sha256, self._choices.describe())
             done = read_record(item.record(self._out))
             if (
                 done is not None
@@ -194,7 +208,13 @@ class OfflineJob:
             clock=None if not choices.records else "file" if of_video else "none",
             others=others,
             count=self._progress.count,
+            corridor=self._corridor(item),
         )
+
+    def _corridor(self, item: Item) -> Corridor | None:
+        """Where to look for people in the path; None for pictures, which need not follow each other."""
+        path = self._choices.path
+        return None if path is None or path.corridor is None or item.kind != "video" else Corridor(path.corridor)
 
     def _segment(self, item: Item, recorder: PartRecorder, segmenter: Segmenter) -> None:
         first = recorder.following
@@ -204,7 +224,7 @@ class OfflineJob:
 
         source: RestOfVideo | PictureList
         if item.kind == "video":
-            fusion = TemporalFusion() if self._choices.fusion else None
+            fusion = _make_fusion(self._choices.fusion)
             begin_ns = recorder.following_ns
             if fusion is not None:
                 begin_ns -= round(WARM_UP_HALF_LIVES * fusion.half_life_ms * 1e6)
@@ -213,14 +233,22 @@ class OfflineJob:
             # Pictures of a folder need not follow each other.
             fusion = None
             source = PictureList(str(item.path), item.pictures, first, recorder.leave_out, opened)
-        lane = Lane(source, [recorder], draw=self._draw, fusion=fusion)
+        treat = PeopleBlur(hold_s=DEFAULT_HOLD_S if item.kind == "video" else 0.0).blur
+        lane = Lane(
+            source,
+            [recorder],
+            draw=self._draw,
+            fusion=fusion,
+            treat=treat if self._choices.blur_people else None,
+        )
         self._pipeline = Pipeline([lane], _KeptOpen(segmenter))
         if self._stopped:
             self._pipeline.stop()
         self._pipeline.run()
 
     def _draw(self, segmentation: Segmentation) -> NDArray[np.uint8]:
-        return draw_overlay(segmentation.frame.image, segmentation, self._choices.opacity)
+        choices = self._choices
+        return draw_overlay(segmentation.frame.image, segmentation, choices.opacity, legend=choices.legend)
 
     def _finish(self, item: Item, recorder: PartRecorder, identity: dict[str, object]) -> bool:
         """Gives the outputs their names; returns False when it was stopped. Raises OSError."""
@@ -240,6 +268,9 @@ class OfflineJob:
         if self._choices.records:
             outputs.append(item.records(self._out))
             join_records(recorder.parts, outputs[-1])
+        if self._choices.path is not None and self._corridor(item) is not None:
+            outputs.append(item.events(self._out))
+            write_events(recorder.parts, self._choices.path, outputs[-1])
         # By their names in the folder, so that the same job is known wherever it is run from.
         names = [path.name for path in outputs]
         done = {"identity": identity, "outputs": names, "broken": recorder.broken}
@@ -278,6 +309,12 @@ def _outputs_of(out: Path) -> Iterator[None]:
 def _fail(report: Report, progress: Progress, error: EdgesegError) -> None:
     report.errors.append(error)
     progress.say(f"edgeseg: error: {error}")
+
+
+def _make_fusion(half_life_ms: float | None) -> TemporalFusion | None:
+    if half_life_ms == 0:
+        return None
+    return TemporalFusion() if half_life_ms is None else TemporalFusion(half_life_ms)
 
 
 def _by_number(frame: Frame) -> str:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
+from edgeseg.corridor import Corridor, PathConfig, PersonInPath
 from edgeseg.errors import EdgesegError, SinkUnavailableError
 from edgeseg.frame import Frame
 from edgeseg.offline.plan import read_record, write_record
 from edgeseg.sinks.files import flush_to_disk, say_why
+from edgeseg.sinks.growing import growing_path
 from edgeseg.sinks.jsonl import Clock, JsonlSink
 from edgeseg.sinks.mp4 import is_mp4, join_mp4
 from edgeseg.sinks.sink import Result, Sink
 from edgeseg.sinks.video import VideoSink
 
 #: What is noted of a part.
-NOTED = ("following", "at_ns", "last_ns", "frames", "sizes", "broken")
+NOTED = ("following", "at_ns", "last_ns", "frames", "sizes", "broken", "areas")
 
 #: Frames in a part, so the most that a kill -9 costs: half a minute of a drive.
 PART_FRAMES = 750
@@ -31,7 +34,8 @@ class Part:
     """One piece, of `frames` frames of which the last has number `following - 1`.
 
     at_ns, last_ns: the times of its first and its last frame. sizes: the bytes of its files, by name. broken: what was
-    said of pictures that could not be read on the way.
+    said of pictures that could not be read on the way. areas: each frame's time in nanoseconds and the share of the
+    corridor that people cover, where there is a corridor.
     """
 
     stem: Path
@@ -41,6 +45,7 @@ class Part:
     frames: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    areas: list[tuple[int, float]] = field(default_factory=list)
 
     @property
     def video(self) -> Path:
@@ -91,6 +96,7 @@ class PartRecorder:
         clock: Clock | None,
         others: Sequence[Sink] = (),
         count: Callable[[int], None],
+        corridor: Corridor | None = None,
     ) -> None:
         """`clock` is the records', None for none; `count` is called after each frame with how many are done."""
         self.name = str(folder)
@@ -102,6 +108,7 @@ class PartRecorder:
         self._video, self._clock = video, clock
         self._others = others
         self._count = count
+        self._corridor = corridor
         self._broken: list[str] = []
         self._open: Part | None = None
         self._of_part = contextlib.ExitStack()
@@ -132,6 +139,8 @@ class PartRecorder:
             part = self._open_part(frame)
         for sink in (*self._sinks, *self._others):
             sink.write(result)
+        if self._corridor is not None:
+            part.areas.append((frame.captured_ns, self._corridor.person_area(result.segmentation)))
         part.frames += 1
         part.following = self.following = frame.index + 1
         part.last_ns = frame.captured_ns
@@ -156,7 +165,7 @@ class PartRecorder:
         self._sinks = []
         for left in (part.video, part.records):
             # Of a run that was killed: the frames are made again, and a sink would keep it beside them.
-            left.with_name(left.name + ".part").unlink(missing_ok=True)
+            growing_path(left).unlink(missing_ok=True)
         if self._video:
             self._sinks.append(self._of_part.enter_context(VideoSink(part.video)))
         if self._clock is not None:
@@ -190,11 +199,27 @@ def join_videos(parts: Sequence[Part], target: Path, stopped: Callable[[], bool]
 
 def join_records(parts: Sequence[Part], target: Path) -> None:
     """Makes one file of the parts' records. Raises OSError."""
-    growing = target.with_name(target.name + ".part")
+    _write_whole(target, (part.records.read_bytes() for part in parts))
+
+
+def write_events(parts: Sequence[Part], config: PathConfig, target: Path) -> None:
+    """Writes a line for each begin and end of somebody being in the path. Raises OSError.
+
+    Found in the parts as a whole, so that it makes no difference where the work was interrupted.
+    """
+    watch = PersonInPath(config)
+    changes = [watch.update_area(at_ns, area) for part in parts for at_ns, area in part.areas]
+    changes.append(watch.end("the video has ended"))
+    records = ({"kind": "person_in_path", "text": it.text, "details": it.details()} for it in changes if it is not None)
+    _write_whole(target, ((json.dumps(record, ensure_ascii=False) + "\n").encode() for record in records))
+
+
+def _write_whole(target: Path, contents: Iterable[bytes]) -> None:
+    growing = growing_path(target)
     try:
         with growing.open("wb") as file:
-            for part in parts:
-                file.write(part.records.read_bytes())
+            for content in contents:
+                file.write(content)
             file.flush()
             os.fsync(file.fileno())
     except OSError:

@@ -20,12 +20,12 @@ RECORDS = ".edgeseg"
 #: Ends the name of the folder of an unfinished input; JOB in it says whose it is.
 PARTIAL = ".partial"
 JOB = "job.json"
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One input and what its outputs are called: NAME.overlay.mp4, NAME.jsonl, NAME.masks/."""
+    """One input and what its outputs are called: NAME.overlay.mp4, NAME.jsonl, NAME.masks/ and so on."""
 
     path: Path
     kind: Kind
@@ -52,6 +52,9 @@ class Item:
 
     def records(self, out: Path) -> Path:
         return out / (self.name + ".jsonl")
+
+    def events(self, out: Path) -> Path:
+        return out / (self.name + ".events.jsonl")
 
     def partial(self, out: Path) -> Path:
         """The folder that holds what there is of an unfinished input."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from edgeseg.assembly import Assembly
 from edgeseg.config import Config
 from edgeseg.errors import UsageError
 from edgeseg.metrics import Summary
+from edgeseg.offline import Choices, OfflineJob
 
 
 def make(**values: object) -> Config:
@@ -113,3 +115,21 @@ def test_a_model_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None:
             )
         assert assembly.config is config
         assert assembly.lanes["camera"].age_limit is None
+
+
+@pytest.mark.slow
+def test_the_same_clip_tells_the_same_of_people_in_the_path_live_and_offline(tmp_path: Path) -> None:
+    clip = Path(__file__).parents[1] / "data" / "carpark" / "carpark.mp4"
+    path = {"corridor": [[0.3, 0], [0.5, 0], [0.5, 0.25], [0.3, 0.25]]}
+    config = make(source=str(clip), person_in_path=path)
+    with Assembly(config) as assembly:
+        assembly.run()
+    live = [event.details for event in assembly.events.recent() if event.kind == "person_in_path"]
+    OfflineJob([clip], tmp_path, choices=Choices(overlay=False, path=config.person_in_path)).run()
+    lines = (tmp_path / "carpark.events.jsonl").read_text(encoding="utf-8").splitlines()
+    offline = [json.loads(line)["details"] for line in lines]
+    assert [item["change"] for item in live] == [item["change"] for item in offline] == ["begin", "end"]
+    for one, other in zip(live, offline, strict=True):
+        # To within a frame at each end: live the clock's times stand for the file's.
+        assert one["duration_s"] == pytest.approx(other["duration_s"], abs=2.5 / 12)
+        assert one.get("reason") == other.get("reason")

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgeseg.corridor import PathConfig
 from edgeseg.errors import DataError, InputNotFoundError, ModelError, SinkUnavailableError
 from edgeseg.offline import Choices, OfflineJob, Report
 from edgeseg.offline import parts as parts_module
@@ -309,7 +310,7 @@ def test_a_killed_job_goes_on_at_the_last_complete_part(work: Workplace) -> None
 def test_other_choices_do_not_go_on_with_what_the_old_ones_left(work: Workplace) -> None:
     clip = write_clip(work.folder / "clip.mp4", 40)
     work.run(clip, stop_at=20)
-    report = work.run(clip, fusion=False)
+    report = work.run(clip, fusion=0.0)
     assert work.told.begun == [("clip", 0, 40)]
     assert report.frames == 40
 
@@ -410,3 +411,39 @@ def test_a_model_that_is_none_is_told_before_anything_is_made(work: Workplace) -
     with pytest.raises(ModelError, match=r"model\.tflite"):
         work.run(write_clip(work.folder / "clip.mp4", 3))
     assert not work.out.exists()
+
+
+EVERYWHERE = PathConfig(corridor=((0, 0), (1, 0), (1, 1), (0, 1)), begin_area=0.001, end_area=0.0005, begin_after="200ms")
+
+
+def test_who_is_in_the_path_is_told_the_same_however_often_the_work_was_interrupted(
+    work: Workplace, drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeseg.offline.parts.PART_FRAMES", 20)
+    work.run(drive, path=EVERYWHERE)
+    whole = (work.out / "drive.events.jsonl").read_text(encoding="utf-8")
+    begin, end = (json.loads(line) for line in whole.splitlines())
+    assert (begin["kind"], begin["details"]["change"]) == ("person_in_path", "begin")
+    assert end["details"]["reason"] == "the video has ended"
+    assert end["details"]["began_s"] == begin["details"]["began_s"]
+    work.out = work.folder / "again"
+    for frame in (3, 30, 65):
+        assert work.run(drive, stop_at=frame, path=EVERYWHERE).interrupted
+    assert not work.run(drive, path=EVERYWHERE).interrupted
+    assert (work.out / "drive.events.jsonl").read_text(encoding="utf-8") == whole
+    assert list_names(work.out) == [".edgeseg", "drive.events.jsonl", "drive.jsonl", "drive.overlay.mp4"]
+
+
+def test_without_a_corridor_there_is_no_file_of_events(work: Workplace, drive: Path) -> None:
+    work.run(drive, path=PathConfig())
+    assert not (work.out / "drive.events.jsonl").exists()
+
+
+def test_people_are_blurred_in_what_is_written(work: Workplace, drive: Path) -> None:
+    work.run(drive, opacity=0.0)
+    clear = _video(work.out / "drive.overlay.mp4")[1][50]
+    work.out = work.folder / "private"
+    work.run(drive, opacity=0.0, blur_people=True)
+    blurred = _video(work.out / "drive.overlay.mp4")[1][50]
+    changed = np.abs(clear.astype(int) - blurred).max(axis=2) > 40
+    assert 0 < changed.mean() < 0.5
