@@ -8,28 +8,29 @@ HIDDEN = "***"
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(\S*)")
 # Cameras take the password in the query (`?user=admin&password=x`), and some in the path (`/user=admin_password=x_`).
-_SECRET = re.compile(
-    r"((?<![A-Za-z0-9])(?:user|username|usr|login|pass|passwd|password|pwd|pw|psw|token|access_token|auth|key|api_?key|"
-    r"secret|sig|signature|session)=)[^&;\s/]*",
-    re.IGNORECASE,
+_NAMES = (
+    "user|username|user-id|usr|login|pass|passwd|password|pwd|pw|psw|token|auth|authorization|key|apikey|secret|sig|"
+    "signature|session"
 )
+_PARAMETER = re.compile(rf"((?<![A-Za-z0-9])(?:{_NAMES})=)[^&;\s/]*", re.IGNORECASE)
+_FLAG = re.compile(rf"((?<!\S)--?(?:{_NAMES})\s+)\S+", re.IGNORECASE)
 
 
 def redact(text: str) -> str:
-    """Returns `text` with `***` for the user name and password of every URL in it, and for secrets in its parameters.
+    """Returns `text` with `***` for the user name and password of every URL in it, and for what parameters give away.
 
-    Rather too much is hidden than too little: a password with unescaped `@` or `/` in it is hidden whole.
+    Those are `password=...` in a query, a path or a command, and `--password ...`. Rather too much is hidden than too
+    little: a password with unescaped `@` or `/` in it is hidden whole.
     """
-    return _ADDRESS.sub(lambda match: match[1] + _redact_rest(match[2]), text)
+    text = _ADDRESS.sub(lambda match: match[1] + _redact_rest(match[2]), text)
+    return _FLAG.sub(rf"\g<1>{HIDDEN}", _PARAMETER.sub(rf"\g<1>{HIDDEN}", text))
 
 
 def _redact_rest(rest: str) -> str:
     """`rest` is what follows `://`."""
-    authority = re.match(r"[^/?#]*", rest)[0]  # type: ignore[index]  # it matches the empty text too
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     end = authority.rfind("@")
-    if end < 0 and not re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d*)?", authority):
-        # No host looks like this: a `/` in the password.
+    if end < 0 and not re.fullmatch(r"\[[^\]]*\]|[^:]*", authority):
+        # What looks like a port may be a password with a `/` in it.
         end = rest.rfind("@")
-    if end > 0:
-        rest = HIDDEN + rest[end:]
-    return _SECRET.sub(rf"\g<1>{HIDDEN}", rest)
+    return HIDDEN + rest[end:] if end > 0 else rest

@@ -2,7 +2,8 @@
 
 Serves rtsp://127.0.0.1:PORT/drive as H.264, 640x360 at 25 a second, and prints "ready" when it listens. Every picture
 tells when it was drawn: the milliseconds of the monotonic clock as 32 black or white squares at its top. Lines on stdin
-steer it: `stall` keeps the connections and sends nothing, `go` sends again. It ends with its stdin.
+steer it: `stall` keeps the connections and sends nothing, `go` sends again. It ends with its stdin. With `--check`
+instead of the port it only says by its exit code whether all it needs is there.
 """
 
 import sys
@@ -59,6 +60,9 @@ def listen_to_stdin(loop: GLib.MainLoop) -> None:
 
 def main() -> None:
     Gst.init(None)
+    if sys.argv[1] == "--check":
+        needed = ("appsrc", "videoconvert", "x264enc", "rtph264pay")
+        sys.exit(not all(Gst.ElementFactory.find(element) for element in needed))
     loop = GLib.MainLoop()
     server = GstRtspServer.RTSPServer(address="127.0.0.1", service=sys.argv[1])
     factory = GstRtspServer.RTSPMediaFactory(launch=PIPELINE, shared=True)

@@ -1,0 +1,48 @@
+"""redact: nothing secret is left of an address, and enough to know which one it is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeseg.redact import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("rtsp://admin:hunter2@cam:554/stream1", "rtsp://***@cam:554/stream1"),
+        ("rtsp://admin@cam/stream1", "rtsp://***@cam/stream1"),
+        ("RTSP://admin:hunter2@[fe80::1]:554/x", "RTSP://***@[fe80::1]:554/x"),
+        # Signs that a password ought to have escaped.
+        ("rtsp://admin:hun@ter2@cam/x", "rtsp://***@cam/x"),
+        ("rtsp://admin:hun/ter2@cam/x", "rtsp://***@cam/x"),
+        ("rtsp://admin:hun?ter#2@cam/x", "rtsp://***@cam/x"),
+        ("rtsp://admin:h:unter2@cam/x", "rtsp://***@cam/x"),
+        # The ways of cameras that know no log-in.
+        ("rtsp://cam/live?user=admin&password=hunter2&channel=1", "rtsp://cam/live?user=***&password=***&channel=1"),
+        ("http://cam/v.cgi?Token=abc;res=vga", "http://cam/v.cgi?Token=***;res=vga"),
+        ("rtsp://cam/user=admin&pwd=hunter2&channel=1/s.sdp", "rtsp://cam/user=***&pwd=***&channel=1/s.sdp"),
+        # Commands.
+        ("pipe:cam --password hunter2 -o -", "pipe:cam --password *** -o -"),
+        ("gst user-id=admin user-pw=hunter2 ! x", "gst user-id=*** user-pw=*** ! x"),
+        ("two: rtsp://a:b@c/d and http://e:f@g.", "two: rtsp://***@c/d and http://***@g."),
+        # Nothing to hide.
+        ("rtsp://cam/live/@home", "rtsp://cam/live/@home"),
+        ("rtsp://cam:554/live/home", "rtsp://cam:554/live/home"),
+        ("rtsp://[fe80::1]/x", "rtsp://[fe80::1]/x"),
+        ("udp://@239.0.0.1:5000", "udp://@239.0.0.1:5000"),
+        ("x264enc key-int-max=25", "x264enc key-int-max=25"),
+        ("/dev/video0", "/dev/video0"),
+        ("", ""),
+    ],
+)
+def test_each_way_a_secret_is_written(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+    assert redact(redacted) == redacted
+
+
+@given(st.text(st.characters(exclude_categories=("Z", "C")), min_size=1), st.sampled_from(["", "/live", ":554/a?b=c"]))
+def test_no_password_of_any_signs_is_left(password: str, path: str) -> None:
+    assert redact(f"rtsp://admin:{password}@cam{path}") == f"rtsp://***@cam{path}"
