@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import time
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,16 +119,17 @@ class Trainer:
     def resume(self) -> None:
         """Loads the last checkpoint. Raises DataError when there is none or it belongs to another network."""
         try:
-            archive = np.load(self.run.checkpoint_file)
-        except (OSError, ValueError) as error:
+            with np.load(self.run.checkpoint_file) as archive:
+                arrays = dict(archive.items())
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise DataError(f"{self.run.checkpoint_file}: no checkpoint to resume from: {error}") from error
         variables = self._variables()
-        if len(archive.files) != len(variables) + 1 or "rows" not in archive.files:
+        if len(arrays) != len(variables) + 1 or "rows" not in arrays:
             raise DataError(f"{self.run.checkpoint_file}: belongs to another network or version; start a new run")
         for index, variable in enumerate(variables):
-            variable.assign(archive[f"v{index}"])
+            variable.assign(arrays[f"v{index}"])
         # Not from metrics.csv: its rounded figures could choose another best epoch than the unbroken run.
-        self.rows = json.loads(str(archive["rows"]))
+        self.rows = json.loads(str(arrays["rows"]))
 
     def _variables(self) -> list[Any]:
         # `variables`, not `weights`: the dropout's random state is part of what the next epoch depends on.
@@ -153,6 +155,10 @@ class Trainer:
             ) as progress,
         ):
             for epoch in range(self.next_epoch, self.recipe.epochs):
+                # Before the epoch, not after it: a run that was killed past its early stop must not go on either.
+                if self._should_stop():
+                    log.info("early stop: no better epoch for %d", self.recipe.early_stop_epochs)
+                    break
                 began = time.monotonic()
                 loss = self._train_epoch(loader, epoch, progress)
                 row = {"epoch": epoch, "loss": loss, **self._validate()}
@@ -167,9 +173,6 @@ class Trainer:
                     self._save_best()
                 self.checkpoint()
                 log.info("epoch %d: %s", epoch, describe_row(row))
-                if self._should_stop():
-                    log.info("early stop: no better epoch for %d", self.recipe.early_stop_epochs)
-                    break
 
     def _train_epoch(self, loader: BatchLoader, epoch: int, progress: Progress) -> float:
         """One epoch; returns the mean loss of its batches."""

@@ -47,9 +47,10 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SinkUnavailableError(f"{path}: cannot hold a run: {error.strerror}; choose another --out") from error
-        run.write_text(run.recipe_file, yaml.safe_dump(json.loads(recipe.model_dump_json()), sort_keys=False))
         started = {"started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "git_revision": git_revision()}
         run.write_text(run.run_file, json.dumps(started, indent=2) + "\n")
+        # Last: the recipe is what makes the folder a run, so a kill in here leaves none and --resume starts anew.
+        run.write_text(run.recipe_file, yaml.safe_dump(json.loads(recipe.model_dump_json()), sort_keys=False))
         return run
 
     @classmethod

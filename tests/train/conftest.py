@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from tests.scenes import write_streets
+from tests.train.tiny_training import design_tiny
+from train.architectures import ARCHITECTURES
 
 
 @pytest.fixture(scope="session")
@@ -18,14 +20,13 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def recipe_fields(streets: Path) -> dict[str, Any]:
+def recipe_fields(streets: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The fields of a recipe that trains in seconds; change some and write it with `write_recipe`."""
+    monkeypatch.setitem(ARCHITECTURES, "tiny", design_tiny())
     entry = {"name": "streets", "root": str(streets), "mapping": "edgeseg", "licence": "drawn by the test"}
     return {
         "name": "tiny",
-        "architecture": "nano",
-        "depth": 0.1,
-        "width": 0.5,
+        "architecture": "tiny",
         "input_size": "128x96",
         "crop_size": "96x64",
         "epochs": 2,

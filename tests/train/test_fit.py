@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +17,37 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, SinkUnavailableError, UsageError
 from edgeseg.model_card import ModelCard
 from tests.train.conftest import write_recipe
 from train.config import load_recipe
-from train.fit import fit_recipe
+from train.fit import Trainer, fit_recipe
 from train.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start_training(recipe: Path, out: Path, *more: str, backend: str = "tensorflow") -> subprocess.Popen[str]:
-    # Deterministic kernels: two runs can then be compared number by number.
-    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_ENABLE_ONEDNN_OPTS": "0", "TF_DETERMINISTIC_OPS": "1"}
-    env |= {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", "train", "fit", str(recipe), "--out", str(out), *more]
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@contextmanager
+def start_training(
+    recipe: Path, out: Path, *more: str, backend: str = "tensorflow"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A real training process; its output goes into OUT.log, and it does not outlive the block."""
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", "tests.train.tiny_training", "fit", str(recipe), "--out", str(out), *more]
+    with (
+        out.with_suffix(".log").open("wb") as log,
+        subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def finish(process: subprocess.Popen[str]) -> str:
-    output = process.communicate(timeout=240)[0]
-    assert process.returncode == 0, output
-    return output
+def finish(process: subprocess.Popen[bytes], out: Path) -> None:
+    assert process.wait(timeout=240) == 0, out.with_suffix(".log").read_text()
 
 
 def find_children(pid: int) -> list[int]:
@@ -57,32 +67,49 @@ def read_rows(folder: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
 
 
+def read_checkpoint(folder: Path) -> tuple[list[dict[str, float]], dict[str, NDArray[Any]]]:
+    """The rows, as exact as they were computed and without what the clock said, and all variables."""
+    with np.load(folder / "checkpoint.npz") as archive:
+        variables = dict(archive.items())
+    rows = json.loads(str(variables.pop("rows")))
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows], variables
+
+
 @pytest.mark.slow
-def test_a_run_killed_by_sigkill_continues(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
-    recipe = write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "epochs": 3})
-    finish(start_training(recipe, tmp_path / "whole"))
+def test_a_run_killed_by_sigkill_continues_exactly(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    # Rates at which every step moves the weights and their average, so that a state that is lost shows.
+    fields = {**recipe_fields, "epochs": 4, "optimizer": {"lr": 0.01, "ema": 0.7, "warmup_epochs": 0.5}}
+    recipe = write_recipe(tmp_path / "recipe.yaml", fields)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    with start_training(recipe, whole) as unbroken:
+        with start_training(recipe, broken) as process:
+            deadline = time.monotonic() + 200
+            # The checkpoint is the last thing that an epoch writes: from here on there is something to resume.
+            while not (broken / "checkpoint.npz").exists():
+                assert process.poll() is None, (tmp_path / "broken.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            workers = find_children(process.pid)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert process.returncode == -signal.SIGKILL
+        assert workers
+        while any(map(is_running, workers)):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert 1 <= len(read_checkpoint(broken)[0]) < 4
+        with start_training(recipe, broken, "--resume") as process:
+            finish(process, broken)
+        finish(unbroken, whole)
 
-    broken = start_training(recipe, tmp_path / "broken")
-    deadline = time.monotonic() + 200
-    while len(read_rows(tmp_path / "broken") if (tmp_path / "broken/metrics.csv").exists() else []) < 1:
-        assert broken.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    workers = find_children(broken.pid)
-    broken.send_signal(signal.SIGKILL)
-    broken.wait()
-    assert workers
-    while any(map(is_running, workers)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert len(read_rows(tmp_path / "broken")) < 3
-    finish(start_training(recipe, tmp_path / "broken", "--resume"))
-
-    whole, resumed = read_rows(tmp_path / "whole"), read_rows(tmp_path / "broken")
-    assert [row["epoch"] for row in resumed] == [row["epoch"] for row in whole]
-    # The second run went the same way up to the kill, and resuming kept what it had.
-    assert resumed[0] == pytest.approx(whole[0], rel=0.05, abs=0.05)
-    assert (tmp_path / "broken" / "best.keras").is_file()
+    assert read_rows(broken) == read_rows(whole)
+    (rows, variables), (resumed_rows, resumed_variables) = map(read_checkpoint, (whole, broken))
+    assert resumed_rows == rows
+    assert resumed_variables.keys() == variables.keys()
+    assert [key for key in variables if not np.array_equal(resumed_variables[key], variables[key])] == []
+    networks = [keras.saving.load_model(run / "best.keras", compile=False) for run in (whole, broken)]
+    for one, other in zip(*(network.weights for network in networks), strict=True):
+        assert np.array_equal(one, other), one.path
 
 
 @pytest.mark.slow
@@ -129,11 +156,26 @@ def test_a_run_folder_holds_everything_and_the_network_learns(tmp_path: Path, re
 @pytest.mark.slow
 def test_early_stopping_ends_a_run_that_learns_nothing(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
     fields = {**recipe_fields, "epochs": 9, "steps_per_epoch": 1, "early_stop_epochs": 2}
-    # So small a rate changes no weight: no epoch after the first can be better.
-    fields["optimizer"] = {"lr": 1e-30, "weight_decay": 0.0, "warmup_epochs": 0, "ema": 0}
-    run = tmp_path / "run"
-    fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), run)
-    assert len(read_rows(run)) < 9
+    # So small a rate changes no weight, and the averaged weights get their statistics from the same pictures every
+    # time: all epochs are alike, and none is better than the first.
+    fields["optimizer"] = {"lr": 1e-30, "weight_decay": 0.0, "warmup_epochs": 0, "ema": 0.5}
+    run, recipe = tmp_path / "run", load_recipe(write_recipe(tmp_path / "recipe.yaml", fields))
+    fit_recipe(recipe, run)
+    assert len(read_rows(run)) == 3
+
+    # Killed while its report was drawn, the run is over all the same.
+    (run / "curves.png").unlink()
+    rows, best = (run / "metrics.csv").read_bytes(), (run / "best.keras").read_bytes()
+    fit_recipe(recipe, run, resume=True)
+    assert (run / "curves.png").is_file()
+    assert (run / "metrics.csv").read_bytes() == rows
+
+    # One more epoch, which is no better: a resumed run knows how good its best one was.
+    trainer = Trainer(recipe.model_copy(update={"early_stop_epochs": 3}), RunFolder(run))
+    trainer.resume()
+    trainer.fit()
+    assert len(trainer.rows) == 4
+    assert (run / "best.keras").read_bytes() == best
 
 
 @pytest.mark.slow
@@ -160,7 +202,8 @@ def test_an_out_folder_that_cannot_be_made_is_named(tmp_path: Path, recipe_field
 def test_the_same_recipe_trains_on_jax(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
     fields = {**recipe_fields, "epochs": 2, "steps_per_epoch": 2}
     recipe = write_recipe(tmp_path / "recipe.yaml", fields)
-    finish(start_training(recipe, tmp_path / "run", backend="jax"))
+    with start_training(recipe, tmp_path / "run", backend="jax") as process:
+        finish(process, tmp_path / "run")
     assert len(read_rows(tmp_path / "run")) == 2
     # What JAX trained, TensorFlow loads: the hand-over to conversion.
     network = keras.saving.load_model(tmp_path / "run" / "best.keras", compile=False)

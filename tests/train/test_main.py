@@ -62,7 +62,7 @@ def test_mistakes_get_one_line_and_their_code(
 @pytest.fixture
 def untrained_run(tmp_path: Path, recipe_fields: dict[str, Any]) -> Path:
     run = RunFolder.create(tmp_path / "run", load_recipe(write_recipe(tmp_path / "recipe.yaml", recipe_fields)))
-    build_network(ARCHITECTURES["nano"].scaled(depth=0.4), (96, 128), len(CLASS_NAMES)).save(run.best_file)
+    build_network(ARCHITECTURES["tiny"], (96, 128), len(CLASS_NAMES)).save(run.best_file)
     return run.path
 
 

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError
+from tests.train.conftest import write_recipe
+from train.config import Recipe, load_recipe
+from train.run_folder import RunFolder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, recipe_fields: dict[str, Any]) -> Recipe:
+    return load_recipe(write_recipe(tmp_path / "recipe.yaml", recipe_fields))
+
+
+def test_a_run_is_opened_with_the_recipe_it_was_started_with(tmp_path: Path, recipe: Recipe) -> None:
+    created = RunFolder.create(tmp_path / "run", recipe)
+    opened, started = RunFolder.open(tmp_path / "run")
+    assert started == recipe
+    assert opened.run_file == created.run_file
+    assert set(json.loads(opened.run_file.read_text())) == {"started", "git_revision"}
+    with pytest.raises(UsageError, match="already holds a run"):
+        RunFolder.create(tmp_path / "run", recipe)
+
+
+def test_what_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match=r"holds no run \(no recipe\.yaml\)"):
+        RunFolder.open(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("epochs: [")
+    with pytest.raises(DataError, match=r"recipe\.yaml: not a recipe"):
+        RunFolder.open(tmp_path)
+
+
+def test_a_start_that_was_cut_short_leaves_no_run(tmp_path: Path, recipe: Recipe) -> None:
+    (tmp_path / "run" / "run.json").mkdir(parents=True)
+    with pytest.raises(SinkUnavailableError, match=r"run\.json: cannot be written"):
+        RunFolder.create(tmp_path / "run", recipe)
+    with pytest.raises(InputNotFoundError, match="holds no run"):
+        RunFolder.open(tmp_path / "run")
+    (tmp_path / "run" / "run.json").rmdir()
+    RunFolder.create(tmp_path / "run", recipe)
+    RunFolder.open(tmp_path / "run")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.write_text(run.card_file, "old")
+
+    def fail(stream: Any) -> None:
+        stream.write(b"half of the ne")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(SinkUnavailableError, match=r"card\.json: cannot be written: No space left on device"):
+        run.write(run.card_file, fail)
+    assert run.card_file.read_text() == "old"
+
+
+def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.read_metrics() == []
+    rows = [
+        {"epoch": 0, "loss": 2.5, "streets_person": float("nan")},
+        {"epoch": 1, "loss": 1.25, "streets_person": 0.5},
+    ]
+    run.write_metrics(rows)
+    assert run.read_metrics() == [pytest.approx(row, nan_ok=True) for row in rows]
