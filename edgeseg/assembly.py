@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,7 @@ class Assembly:
         if not cameras:
             raise UsageError(f"no source; give {SOURCE_HELP}, or 'source:' in --config")
         outputs = {name: choose_outputs(config, name, several=len(cameras) > 1) for name in cameras}
+        check_pushes(config, several=len(cameras) > 1)
         refuse_clashes(
             [camera.source for camera in cameras.values()], [pair for pairs in outputs.values() for pair in pairs]
         )
@@ -188,7 +190,7 @@ class Assembly:
 
     def _make_lane(self, name: str, camera: NamedCamera, sinks: list[Sink]) -> Lane:
         self.paths[name] = PathSink(camera.person_in_path or PathConfig(), self.events, name)
-        sinks = [*sinks, self.paths[name]]
+        sinks = [*sinks, self.paths[name], *choose_pushes(self.config, name, self.events)]
         health = Health(events=self.events, camera=name)
         source = self._open(name, camera, health, self.config)
         metrics = Metrics(source=source.name, live=source.live)
@@ -285,7 +287,7 @@ class Changes:
 #: Keys of the configuration that change while it runs, beside sources and the model; and those that cannot.
 APPLIED_AT_ONCE = ("model", "heat", "overlay", "fusion", "privacy", "person_in_path", "max_age", "too_old", "log.level")
 HTTP_AT_ONCE = tuple(f"http.{key}" for key in Access.model_fields)
-AFTER_A_START = ("duration", "output", "http.address", "event_log", "webhook", "mqtt", "log.interval")
+AFTER_A_START = ("duration", "output", "push", "http.address", "event_log", "webhook", "mqtt", "log.interval")
 
 
 def open_segmenter(config: Config, threads: int | None = None, model: Path | None = None) -> Segmenter:
@@ -301,6 +303,29 @@ def choose_outputs(config: Config, camera: str, *, several: bool) -> list[tuple[
         raise UsageError(f"--save {nameless[0]}: every camera needs its own; put {CAMERA_FIELD} into the name")
     uris = [uri.replace(CAMERA_FIELD, camera) for uri in config.output.save]
     return [(uri, open_sink(uri)) for uri in [*uris, *(["window:"] if config.output.window else [])]]
+
+
+def choose_pushes(config: Config, camera: str, events: Events) -> Iterator[Sink]:
+    """Yields the sinks that push a camera's overlay to servers. Raises UsageError."""
+    if not config.push:
+        return
+    from edgeseg.sinks.push import PushSink
+
+    names: Counter[str] = Counter()
+    for address in (address.for_camera(camera) for address in config.push):
+        names[address.shown] += 1
+        # Two streams of one server, apart only in what is not shown.
+        number = f" ({names[address.shown]})" if names[address.shown] > 1 else ""
+        yield PushSink(address, events, camera=camera, name=address.shown + number)
+
+
+def check_pushes(config: Config, *, several: bool) -> None:
+    """Raises UsageError when several cameras would be pushed to one address, or one twice."""
+    for index, address in enumerate(config.push):
+        if several and CAMERA_FIELD not in address.url:
+            raise UsageError(f"push {address.shown}: every camera needs its own; put {CAMERA_FIELD} into the address")
+        if address in config.push[:index]:
+            raise UsageError(f"push {address.shown}: is given twice; keep one")
 
 
 def refuse_clashes(sources: Iterable[str], saves: Iterable[tuple[str, Sink]]) -> None:

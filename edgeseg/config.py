@@ -22,6 +22,7 @@ from edgeseg.errors import UsageError
 from edgeseg.fields import Duration, Part, Size
 from edgeseg.heat_config import HeatConfig
 from edgeseg.overlay import DEFAULT_OPACITY
+from edgeseg.push.address import PushAddress
 from edgeseg.runtimes import RuntimeChoice
 from edgeseg.server.access_config import Access
 from edgeseg.server.address import Address
@@ -41,6 +42,13 @@ def parse_address(text: object) -> Address:
         raise ValueError("is not an address: the port must be 0 to 65535; write PORT or HOST:PORT") from error
 
 
+def parse_push(text: object) -> PushAddress:
+    """Returns the address to push to. Raises ValueError."""
+    if not isinstance(text, str):
+        raise ValueError("is no address to push to; write for instance rtsp://10.0.0.2:8554/drive")
+    return PushAddress.parse(text)
+
+
 def _number_to_text(value: object) -> object:
     # `source: 0` is a number to YAML and a camera to the user.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -49,6 +57,11 @@ def _number_to_text(value: object) -> object:
 HttpAddress = Annotated[
     Address,
     PlainValidator(parse_address, json_schema_input_type=str | int),
+    PlainSerializer(str, return_type=str, when_used="json"),
+]
+PushTo = Annotated[
+    PushAddress,
+    PlainValidator(parse_push, json_schema_input_type=str),
     PlainSerializer(str, return_type=str, when_used="json"),
 ]
 Text = Annotated[str, BeforeValidator(_number_to_text, json_schema_input_type=str | int), Field(min_length=1)]
@@ -139,6 +152,7 @@ class Config(Part):
     fusion: FusionConfig = FusionConfig()
     overlay: OverlayConfig = OverlayConfig()
     output: OutputConfig = OutputConfig()
+    push: tuple[PushTo, ...] = ()
     http: HttpConfig = HttpConfig()
     event_log: EventLogConfig = EventLogConfig()
     webhook: WebhookConfig = WebhookConfig()

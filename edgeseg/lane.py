@@ -15,7 +15,7 @@ from edgeseg.fusion import TemporalFusion
 from edgeseg.health import Health
 from edgeseg.mailbox import Mailbox
 from edgeseg.metrics import Metrics
-from edgeseg.sinks.sink import Draw, Result, Sink
+from edgeseg.sinks.sink import Draw, PassedOver, Result, Sink
 from edgeseg.sources.source import Source
 
 # Between the stages of a run that loses nothing: rides out one slow frame, stays small (2.8 MB each at 720p).
@@ -25,12 +25,18 @@ WAITING_FRAMES = 2
 RECORDING_RESULTS = 4
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outlet:
-    """A sink and the mailbox before it."""
+    """A sink, the mailbox before it, and how many results the sink has passed over."""
 
     sink: Sink
     results: Mailbox[Result]
+    passed_over: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many results the sink was not given or did not take."""
+        return self.results.dropped + self.passed_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +171,14 @@ class Lane:
                     self.metrics.count_stale(sink.name)
                     continue
                 begun_ns = time.monotonic_ns()
-                sink.write(result)
-                self.metrics.count_written(
-                    sink.name, outlet.results.dropped, result.age_ms(), _ms_since(begun_ns), stale=stale
-                )
+                try:
+                    sink.write(result)
+                except PassedOver:
+                    outlet.passed_over += 1
+                    self.metrics.count_sink_dropped(sink.name, outlet.dropped)
+                else:
+                    spent_ms = _ms_since(begun_ns)
+                    self.metrics.count_written(sink.name, outlet.dropped, result.age_ms(), spent_ms, stale=stale)
                 del result
 
     def end_results(self) -> None:

@@ -260,7 +260,7 @@ class Pipeline:
             logger.error("%s could not be completed within %.0f s", stage.name, CLOSE_LIMIT_S)
         for lane in self.lanes:
             for outlet in lane.outlets:
-                lane.metrics.count_sink_dropped(outlet.sink.name, outlet.results.dropped)
+                lane.metrics.count_sink_dropped(outlet.sink.name, outlet.dropped)
             lane.health.stopped()
         return error or late_error
 

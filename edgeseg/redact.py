@@ -10,9 +10,11 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(\S*)")
 # Cameras take the password in the query (`?user=admin&password=x`), and some in the path (`/user=admin_password=x_`).
 _NAMES = (
     "user|username|user-id|usr|login|pass|passwd|password|pwd|pw|psw|token|auth|authorization|key|apikey|secret|sig|"
-    "signature|session"
+    "signature|session|passphrase|streamid"
 )
 _PARAMETER = re.compile(rf"((?<![A-Za-z0-9])(?:{_NAMES})=)[^&;\s/]*", re.IGNORECASE)
+# What RTMP servers know a stream by is all that protects it: the last part of a path that has more than one.
+_STREAM_KEY = re.compile(r"(rtmps?://[^/\s]+(?:/[^/\s?]+)+/)[^/\s?'\"]+", re.IGNORECASE)
 _FLAG = re.compile(rf"((?<!\S)--?(?:{_NAMES})\s+)\S+", re.IGNORECASE)
 
 
@@ -23,6 +25,7 @@ def redact(text: str) -> str:
     little: a password with unescaped `@` or `/` in it is hidden whole.
     """
     text = _ADDRESS.sub(lambda match: match[1] + _redact_rest(match[2]), text)
+    text = _STREAM_KEY.sub(rf"\g<1>{HIDDEN}", text)
     return _FLAG.sub(rf"\g<1>{HIDDEN}", _PARAMETER.sub(rf"\g<1>{HIDDEN}", text))
 
 

@@ -69,6 +69,10 @@ class Result:
             return self._overlay
 
 
+class PassedOver(Exception):
+    """A sink has not taken a result, for a reason that passes (a server that is away); it is counted as dropped."""
+
+
 class Sink(Protocol):
     """A place results go to. One thread opens it, writes to it and closes it.
 
@@ -95,6 +99,6 @@ class Sink(Protocol):
     def write(self, result: Result) -> None:
         """Takes one result; may be slow, for it has a thread of its own.
 
-        Raises SinkUnavailableError when it cannot go on.
+        Raises PassedOver when it does without this one, SinkUnavailableError when it cannot go on.
         """
         ...

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from edgeseg.backoff import Backoff
 from edgeseg.board import BoardReading
 from edgeseg.errors import ConfigError, UsageError, explain
 from edgeseg.events import Event, Events
 from edgeseg.exposition import Family
 from edgeseg.lane import Lane
 from edgeseg.telemetry.alarm import Alarm
-from edgeseg.telemetry.backoff import Backoff
 from edgeseg.telemetry.home_assistant import (
     OFF,
     OFFLINE,

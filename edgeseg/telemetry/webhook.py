@@ -15,10 +15,10 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from edgeseg import __version__
+from edgeseg.backoff import Backoff
 from edgeseg.errors import ConfigError, explain
 from edgeseg.events import Event, Events
 from edgeseg.exposition import Family
-from edgeseg.telemetry.backoff import Backoff
 from edgeseg.telemetry.event_queue import EventQueue
 from edgeseg.telemetry.identity import make_client_id
 from edgeseg.telemetry.secret import take_secret
