@@ -18,6 +18,8 @@ from edgeseg.server.address import Address
 
 logger = logging.getLogger(__name__)
 
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 #: Seconds in which a connection must have sent the head of its (next) request, and its body after that.
 HEAD_S = 15.0
 #: Seconds in which a viewer must have taken what was written to it: one that takes nothing is gone, whatever its
@@ -178,7 +180,7 @@ class Listener:
                 await asyncio.sleep(0.1)
                 continue
             key = network_of(place[0])
-            share = self._most if ipaddress.ip_address(place[0].partition("%")[0]).is_loopback else self._most // 2
+            share = self._most if read_ip(place[0]).is_loopback else self._most // 2
             if self.count >= self._most or self._by_address[key] >= share:
                 self.refused_count += 1
                 _refuse(client, plain=self._tls is None)
@@ -218,12 +220,16 @@ class Listener:
                 connection.check(loop.time())
 
 
+def read_ip(text: str) -> IPAddress:
+    """Returns the address that a socket's text means, IPv4 also where it came in over IPv6. Raises ValueError."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
+
+
 def network_of(host: str) -> str:
     """Returns what stands for one client: its address, or the half of an IPv6 one that its owner cannot choose."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    if address.version == 6 and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+    address = read_ip(host)
+    return str(address if address.version == 4 else ipaddress.ip_network((address, 64), strict=False))
 
 
 def _refuse(client: socket.socket, *, plain: bool) -> None:

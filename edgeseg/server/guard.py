@@ -63,8 +63,6 @@ class Refused(Exception):
         self.wait_s = wait_s
 
 
-#: Where a request carries its grant.
-GRANT = "grant"
 
 
 class Guard:
@@ -101,7 +99,7 @@ class Guard:
             try:
                 self._check_origin(request)
                 if request.path not in public:
-                    request[GRANT] = self._admit(request)
+                    self.admit(request)
                 return await handler(request)
             finally:
                 connection.end()
@@ -155,16 +153,7 @@ class Guard:
         """Whether the request needs no log-in any more."""
         return self._find_grant(request) is not None
 
-    def _check_origin(self, request: web.Request) -> None:
-        if not self._hosts.knows(request):
-            raise web.HTTPMisdirectedRequest(
-                text="edgeseg does not answer to this name; use this machine's, or add it to http: hosts\n"
-            )
-        same = is_same_origin(request) if request.method not in SAFE_METHODS else not comes_from_elsewhere(request)
-        if not same:
-            raise web.HTTPForbidden(text="another site may not do this\n")
-
-    def _admit(self, request: web.Request) -> Grant:
+    def admit(self, request: web.Request) -> Grant:
         """Returns the request's grant. Raises the answer to one that has none."""
         client = network_of(request.remote or "")
         by_token = _bearer_token(request) is not None
@@ -180,6 +169,15 @@ class Guard:
         if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
             raise web.HTTPSeeOther("/login")
         raise web.HTTPUnauthorized(text="log in\n", headers={"WWW-Authenticate": 'Bearer realm="edgeseg"'})
+
+    def _check_origin(self, request: web.Request) -> None:
+        if not self._hosts.knows(request):
+            raise web.HTTPMisdirectedRequest(
+                text="edgeseg does not answer to this name; use this machine's, or add it to http: hosts\n"
+            )
+        same = is_same_origin(request) if request.method not in SAFE_METHODS else not comes_from_elsewhere(request)
+        if not same:
+            raise web.HTTPForbidden(text="another site may not do this\n")
 
     def _find_grant(self, request: web.Request) -> Grant | None:
         if not self._keys.required:

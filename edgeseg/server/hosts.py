@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from collections.abc import Iterable
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from edgeseg.server.address import Address
+from edgeseg.server.connections import IPAddress, read_ip
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
 SAFE_METHODS = ("GET", "HEAD")
@@ -64,14 +64,13 @@ def is_same_origin(request: web.Request) -> bool:
     return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
 
 
-def _read_ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _read_ip(text: str) -> IPAddress | None:
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        return read_ip(text)
     except ValueError:
         return None
-    return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
 
 
-def _local_address(request: web.Request) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _local_address(request: web.Request) -> IPAddress | None:
     place = request.transport.get_extra_info("sockname") if request.transport else None
     return _read_ip(place[0]) if place else None

@@ -6,6 +6,7 @@ import asyncio
 import string
 from importlib import resources
 from math import ceil
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -36,12 +37,12 @@ def add_login(app: web.Application, guard: Guard) -> None:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         body = await read_body(request, LARGEST_FORM)
-        form = await request.post() if body else {}
-        name, password = form.get("name", ""), form.get("password", "")
-        if not isinstance(name, str) or not isinstance(password, str):
-            raise web.HTTPBadRequest(text="a log-in is a form with name and password\n")
         try:
-            return await guard.log_in(request, name.strip(), password)
+            form = dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=8))
+        except ValueError as error:
+            raise web.HTTPBadRequest(text="a log-in is a form with name and password\n") from error
+        try:
+            return await guard.log_in(request, form.get("name", "").strip(), form.get("password", ""))
         except Refused as refused:
             if not refused.wait_s:
                 return show(f"That is not the right {_name_secret(guard).lower()}.", 401)

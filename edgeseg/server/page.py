@@ -167,8 +167,8 @@ class LivePage:
 
 
 def _stand_back() -> None:
-    """Lets this thread work when nobody else does: a log-in may take its time, a camera's picture may not."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    """Lets the other threads go first: a log-in may take its time, a camera's picture may not."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 
 
 def _quiet_logger() -> logging.Logger:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from edgeseg.events import Events
 from edgeseg.server.broadcast import MOST_LOOKS, Broadcast, TooManyLooks
-from edgeseg.server.guard import GRANT, Guard, Handler
+from edgeseg.server.guard import Guard, Handler
 from edgeseg.server.login import add_login
 from edgeseg.server.look import Look
 from edgeseg.server.state import describe_page, is_ready, is_well
@@ -51,7 +51,7 @@ def build_app(
         look = _read_look(request, broadcast)
         try:
             with broadcast.watching(look, notices=request.query.get("notices") != "0") as watch:
-                return await send_stream(request, watch, request[GRANT])
+                return await send_stream(request, watch, guard.admit(request))
         except TooManyLooks as error:
             raise web.HTTPServiceUnavailable(
                 text=f"{MOST_LOOKS} looks of this camera are being watched already; take one of them\n"
@@ -89,7 +89,7 @@ def build_app(
         return _say_health(is_ready(views))
 
     async def session(request: web.Request) -> web.StreamResponse:
-        grant = request[GRANT]
+        grant = guard.admit(request)
         return web.json_response({"user": grant.user, "can_log_out": grant.by_session}, headers=NO_STORE)
 
     app = web.Application(
