@@ -83,20 +83,37 @@ check_python() {
     esac
 }
 
+# Whether the environment there holds this very wheel and works, made by this very Python. Of a checkout nobody knows.
+is_up_to_date() {
+    [ -n "$wheel" ] && [ "$(identity)" = "$(cat "$opt/venv/identity" 2>/dev/null)" ] &&
+        "$opt/venv/bin/python" -I -m edgeseg --version >/dev/null 2>&1
+}
+
+identity() {
+    sha256sum <"$wheel"
+    "$python" -c 'import sys; print(sys.version)'
+}
+
 # A fresh environment beside the one in use: when this fails, nothing has changed.
 make_environment() {
-    local what=${wheel:-$checkout}
+    local what=${wheel:-$checkout} fresh
     [ -n "$wheel" ] || [ -f "$checkout/pyproject.toml" ] ||
         fail "this script lies in no checkout of edgeseg: give a wheel with --wheel" 2
     [ -e "$what" ] || fail "$what: no such file" 66
+    if is_up_to_date; then
+        say "$opt holds $what already"
+        return
+    fi
     mkdir -p "$opt/share"
     chmod 0755 "$opt" "$opt/share"
     fresh=$(mktemp -d "$opt/venv.XXXXXX")
-    trap 'rm -rf "$fresh"' EXIT
+    # shellcheck disable=SC2064 # as it is now: at the end of the script the name is gone
+    trap "rm -rf '$fresh'" EXIT
     chmod 0755 "$fresh"
     "$python" -m venv "$fresh"
     "$fresh/bin/python" -I -m pip install --quiet --disable-pip-version-check "$what" ||
         fail "$what cannot be installed; what was there before is as it was"
+    [ -z "$wheel" ] || identity >"$fresh/identity"
     # The link is turned in one step: what starts meanwhile finds the old one or the new one.
     ln -sfn "$(basename "$fresh")" "$opt/venv.next"
     mv -T "$opt/venv.next" "$opt/venv"
@@ -104,9 +121,10 @@ make_environment() {
 }
 
 remove_old_environments() {
-    local folder
+    local folder used
+    used=$(readlink "$opt/venv")
     for folder in "$opt"/venv.*; do
-        [ "$folder" = "$fresh" ] || rm -rf "$folder"
+        [ "$(basename "$folder")" = "$used" ] || rm -rf "$folder"
     done
 }
 
