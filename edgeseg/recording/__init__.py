@@ -1,1 +1,1 @@
-"""The recorder: one-minute segments that a power cut costs a second of."""
+"""The recorder: segments of a minute, of which a kill or a power cut costs a second at most."""

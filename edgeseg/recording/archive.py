@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import logging
-import re
 import shutil
 import threading
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,35 +17,19 @@ from edgeseg.errors import SinkUnavailableError
 from edgeseg.events import Event, Events
 from edgeseg.recording.clock import Calendar, Clock, SystemClock
 from edgeseg.recording.config import KeepConfig
-from edgeseg.recording.name import PART, FileName, SegmentName, Start
-from edgeseg.recording.repair import repair_file
+from edgeseg.recording.marks import Marks, Place
+from edgeseg.recording.name import SegmentName, Start
+from edgeseg.recording.repair import WHOLE_DISK, repair_files
 from edgeseg.recording.retention import Candidate, Reason, choose_surplus
-from edgeseg.sinks.files import flush_folder, flush_to_disk
+from edgeseg.recording.segment import Segment, gather_segments, list_files
+from edgeseg.sinks.files import say_why
 
 logger = logging.getLogger(__name__)
 
 LOCK = ".edgeseg.lock"
-_KEEP = re.compile(r"(\d{8})\.keep")
-#: Events that are noted beside one segment; more keep it no better.
-_NOTED_EVENTS = 100
 _SAYS = {"age": "too old", "size": "over the size", "free": "for free space", "room": "for room"}
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A closed segment. sizes: bytes by suffix. begun_boot_ns: on the clock of this start, where it was in this one."""
-
-    folder: Path
-    name: SegmentName
-    sizes: dict[str, int]
-    begun_boot_ns: int | None = None
-
-    @property
-    def size(self) -> int:
-        return sum(self.sizes.values())
-
-    def paths(self) -> list[Path]:
-        return [self.folder / str(FileName(self.name, suffix)) for suffix in self.sizes]
+#: How many segments an event names; a new limit may delete thousands at once.
+_NAMED = 20
 
 
 class Archive:
@@ -77,7 +59,8 @@ class Archive:
         self._held: BinaryIO | None = None
         self._users = 0
         self._segments: list[Segment] = []
-        self._marked: set[tuple[Path, int]] = set()
+        self._marks = Marks()
+        self._stuck: set[Place] = set()
         self._open: dict[int, int] = {}
         self._number = 0
 
@@ -93,7 +76,6 @@ class Archive:
                 try:
                     self.calendar.refresh()
                     self.repair()
-                    self._scan()
                     self._fill_in_names()
                 except OSError:
                     self._release()
@@ -115,6 +97,7 @@ class Archive:
             return SegmentName(self._number, self.start_of(boot_ns))
 
     def start_of(self, boot_ns: int) -> Start:
+        """Returns what a name says of this moment since the start of the device."""
         wall_s = self.calendar.wall_s(boot_ns)
         return Start(wall_s) if wall_s is not None else Start(None, self.clock.boot_id, boot_ns / 1e9)
 
@@ -124,7 +107,7 @@ class Archive:
             self._open[number] = size
 
     def end(self, number: int, segment: Segment | None = None) -> None:
-        """Notes that an open segment is closed now; None when there is nothing of it."""
+        """Notes that an open segment is closed now, or given up."""
         with self._lock:
             self._open.pop(number, None)
             if segment is not None:
@@ -132,30 +115,18 @@ class Archive:
                 self._segments.sort(key=lambda it: it.name.number)
 
     def mark(self, folder: Path, number: int, event: Event) -> None:
-        """Keeps a segment, open or closed, and its neighbours, because of an event; a restart changes nothing in that.
+        """Keeps a segment, open or closed, and its neighbours, because of an event.
 
         Raises OSError when that cannot be noted on the disk; until the end of the run it holds all the same.
         """
         with self._lock:
-            self._marked.add((folder, number))
-            path = folder / f"{number:08}.keep"
-            noted = []
-            with contextlib.suppress(OSError, ValueError):
-                noted = json.loads(path.read_text(encoding="utf-8"))
-            if len(noted) >= _NOTED_EVENTS:
-                return
-            text = json.dumps([*noted, event.record()], ensure_ascii=False, indent=1)
-            draft = path.with_name(path.name + PART)
-            draft.write_text(text + "\n", encoding="utf-8")
-            flush_to_disk(draft)
-            draft.replace(path)
-            flush_folder(folder)
+            self._marks.add((folder, number), event)
 
     def tidy(self) -> bool:
         """Looks at the clock, puts it into names that lack it, and deletes what is over the limits.
 
-        Returns False when less is free than should be and no segment is left to delete. Raises OSError when something
-        cannot be renamed or deleted.
+        Returns False when less is free than should be and no segment is left to delete. Raises OSError when the disk
+        takes no change.
         """
         with self._lock:
             self.calendar.refresh()
@@ -163,18 +134,23 @@ class Archive:
             if self._surplus():
                 # Somebody else may have deleted or moved segments: it is the disk that counts.
                 self._scan()
-                surplus = self._surplus()
-                self._delete([(self._segments[index], reason) for index, reason in surplus])
-            return bool(self._segments) or self.free_bytes() >= self.limits.free
+                self._delete(self._surplus())
+            return bool(self._deletable()) or self.free_bytes() >= self.limits.free
 
     def make_room(self) -> bool:
         """Deletes the oldest segment, one that an event keeps only if there is no other; False when there is none."""
         with self._lock:
             self._scan()
             kept = self._kept()
-            rest = sorted(self._segments, key=lambda it: (it.folder, it.name.number) in kept)
-            self._delete([(it, "room") for it in rest[:1]])
-            return bool(rest)
+            oldest = sorted(self._deletable(), key=lambda it: it.place in kept)[:1]
+            self._delete([(it, "room") for it in oldest])
+            return bool(oldest)
+
+    def repair(self) -> None:
+        """Makes segments of what nobody writes any more and that has no name yet. Raises OSError."""
+        with self._lock:
+            self._repair()
+            self._scan()
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.folder).free
@@ -196,6 +172,7 @@ class Archive:
         except OSError as error:
             # Some network file systems know no locks.
             if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):
+                self._release()
                 raise
 
     def _release(self) -> None:
@@ -203,33 +180,41 @@ class Archive:
             self._held.close()
             self._held = None
 
-    def _folders(self) -> list[Path]:
-        return [self.folder, *sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.is_symlink())]
-
     def _scan(self) -> None:
         """Finds out what lies there."""
-        begun = {(it.folder, it.name.number): it.begun_boot_ns for it in self._segments}
-        found: dict[tuple[int, Path], tuple[SegmentName, dict[str, int]]] = {}
-        marked = set()
-        for folder in self._folders():
-            for path in folder.iterdir():
-                if match := _KEEP.fullmatch(path.name):
-                    marked.add((folder, int(match[1])))
-                name = FileName.parse(path.name)
-                if name is None:
-                    continue
+        begun = {it.place: it.begun_boot_ns for it in self._segments}
+        files = list_files(self.folder)
+        for path, name in files:
+            self._marks.find(path)
+            if name is not None:
                 self._number = max(self._number, name.segment.number)
-                if name.part or name.segment.number in self._open:
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    size = path.stat().st_size
-                    place = (name.segment.number, folder)
-                    found.setdefault(place, (name.segment, {}))[1][name.suffix] = size
-        self._marked |= marked
         self._segments = [
-            Segment(folder, name, sizes, begun.get((folder, number)))
-            for (number, folder), (name, sizes) in sorted(found.items())
+            replace(it, begun_boot_ns=begun.get(it.place))
+            for it in gather_segments(files)
+            if it.name.number not in self._open
         ]
+
+    def _repair(self) -> None:
+        orphans = [
+            path
+            for path, name in list_files(self.folder)
+            if name is not None and name.part and name.segment.number not in self._open
+        ]
+        repairs = repair_files(orphans)
+        if not repairs:
+            return
+        paths = [it.path for it in repairs if it.path is not None]
+        kept_s, dropped = sum(it.seconds for it in repairs), sum(it.dropped for it in repairs)
+        self.repaired += len(paths)
+        self._events.add(
+            "recording_repaired",
+            f"a recording was cut off: {kept_s:.1f} s of its last segments are kept, "
+            f"{dropped} bytes that were not whole are dropped",
+            level="warning",
+            files=[str(path.relative_to(self.folder)) for path in paths],
+            kept_s=round(kept_s, 3),
+            dropped_bytes=dropped,
+        )
 
     def _fill_in_names(self) -> None:
         """Renames segments of this start that got their names before the time was known."""
@@ -241,63 +226,32 @@ class Archive:
             if start.wall_s is not None or start.boot_id != self.clock.boot_id:
                 continue
             since_ns = round(start.since_boot_s * 1e9) if it.begun_boot_ns is None else it.begun_boot_ns
-            name = SegmentName(it.name.number, self.start_of(since_ns))
-            for suffix, path in zip(it.sizes, it.paths(), strict=True):
-                path.rename(it.folder / str(FileName(name, suffix)))
-            self._segments[index] = replace(it, name=name)
+            new = replace(it, name=SegmentName(it.name.number, self.start_of(since_ns)))
+            for old_path, path in zip(it.paths(), new.paths(), strict=True):
+                # Deleted by hand since.
+                with contextlib.suppress(FileNotFoundError):
+                    old_path.rename(path)
+            self._segments[index] = new
             named += 1
         if named:
             self._events.add("segments_named", f"the time is known: {_count(named)} got it into their names")
 
-    def repair(self) -> None:
-        """Makes segments of what nobody writes any more and that has no name yet. Raises OSError."""
-        with self._lock:
-            self._repair()
+    def _kept(self) -> set[Place]:
+        return self._marks.choose_kept(it.place for it in self._segments)
 
-    def _repair(self) -> None:
-        lost_bytes, seconds, files = 0, 0.0, []
-        for folder in self._folders():
-            for path in sorted(folder.iterdir()):
-                name = FileName.parse(path.name)
-                if name is None or not name.part or name.segment.number in self._open:
-                    continue
-                repair = repair_file(path)
-                lost_bytes += repair.dropped
-                seconds += repair.seconds
-                if repair.path is not None:
-                    files.append(str(repair.path.relative_to(self.folder)))
-        if files or lost_bytes:
-            self.repaired += len(files)
-            self._events.add(
-                "recording_repaired",
-                f"a recording was cut off: {seconds:.1f} s of its last segments are kept, "
-                f"{lost_bytes} bytes that were not whole are dropped",
-                level="warning",
-                files=files,
-                kept_s=round(seconds, 3),
-                dropped_bytes=lost_bytes,
-            )
+    def _deletable(self) -> list[Segment]:
+        return [it for it in self._segments if it.place not in self._stuck]
 
-    def _kept(self) -> set[tuple[Path, int]]:
-        """Returns those that an event keeps: its segment, the one before and the one after, of one camera."""
-        kept = set()
-        by_folder: dict[Path, list[int]] = {}
-        for it in self._segments:
-            by_folder.setdefault(it.folder, []).append(it.name.number)
-        for folder, numbers in by_folder.items():
-            # The marked one may be open still.
-            everyone = sorted({*numbers, *(number for place, number in self._marked if place == folder)})
-            for index, number in enumerate(everyone):
-                if any((folder, near) in self._marked for near in everyone[max(0, index - 1) : index + 2]):
-                    kept.add((folder, number))
-        return kept
-
-    def _surplus(self) -> list[tuple[int, Reason]]:
+    def _surplus(self) -> list[tuple[Segment, Reason]]:
         kept = self._kept()
-        candidates = [Candidate(it.size, self._age_s(it), (it.folder, it.name.number) in kept) for it in self._segments]
-        return choose_surplus(
-            candidates, self.limits, open_bytes=sum(self._open.values()), free_bytes=self.free_bytes()
+        segments = self._deletable()
+        surplus = choose_surplus(
+            [Candidate(it.size, self._age_s(it), it.place in kept) for it in segments],
+            self.limits,
+            other_bytes=sum(self._open.values()) + sum(it.size for it in self._segments if it.place in self._stuck),
+            free_bytes=self.free_bytes(),
         )
+        return [(segments[index], reason) for index, reason in surplus]
 
     def _age_s(self, segment: Segment) -> float | None:
         start = segment.name.start
@@ -307,32 +261,41 @@ class Archive:
             return self.calendar.age_s(start.wall_s)
         return self.clock.boot_ns() / 1e9 - start.since_boot_s if start.boot_id == self.clock.boot_id else None
 
-    def _delete(self, doomed: list[tuple[Segment, str]]) -> None:
-        if not doomed:
-            return
-        reasons: Counter[str] = Counter()
-        freed = 0
+    def _delete(self, doomed: list[tuple[Segment, Reason]]) -> None:
+        gone: list[tuple[Segment, Reason]] = []
         try:
             for it, reason in doomed:
-                for path in (*it.paths(), it.folder / f"{it.name.number:08}.keep"):
-                    path.unlink(missing_ok=True)
-                self._marked.discard((it.folder, it.name.number))
+                try:
+                    for path in it.paths():
+                        path.unlink(missing_ok=True)
+                    self._marks.drop(it.place)
+                except OSError as error:
+                    if error.errno in WHOLE_DISK:
+                        raise
+                    self._stuck.add(it.place)
+                    logger.warning("%s: segment %s cannot be deleted: %s", it.folder, it.name, say_why(error))
+                    continue
                 self._segments.remove(it)
-                reasons[reason] += 1
-                freed += it.size
+                gone.append((it, reason))
         finally:
-            self.deleted += reasons
-            self.deleted_bytes += freed
-            if reasons:
-                why = ", ".join(f"{count} {_SAYS[reason]}" for reason, count in reasons.items())
-                self._events.add(
-                    "segment_deleted",
-                    f"{_count(reasons.total())} deleted ({why}), {freed / 1e6:.1f} MB",
-                    count=reasons.total(),
-                    bytes=freed,
-                    reasons=dict(reasons),
-                    oldest=str(doomed[0][0].name),
-                )
+            self._tell_deleted(gone)
+
+    def _tell_deleted(self, gone: list[tuple[Segment, Reason]]) -> None:
+        if not gone:
+            return
+        reasons = Counter(reason for _, reason in gone)
+        freed = sum(it.size for it, _ in gone)
+        self.deleted += reasons
+        self.deleted_bytes += freed
+        why = ", ".join(f"{count} {_SAYS[reason]}" for reason, count in reasons.items())
+        self._events.add(
+            "segment_deleted",
+            f"{_count(len(gone))} deleted ({why}), {freed / 1e6:.1f} MB",
+            count=len(gone),
+            bytes=freed,
+            reasons=dict(reasons),
+            segments=[str(it.name) for it, _ in gone[:_NAMED]],
+        )
 
 
 def _count(number: int) -> str:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 from pathlib import Path
 
 from edgeseg.recording.fragments import complete_file
 from edgeseg.recording.name import RECORDS, VIDEO, FileName, SegmentName
-from edgeseg.sinks.files import flush_folder
-
-#: What the system calls a disk without room, or a user's share of it.
-FULL = (errno.ENOSPC, errno.EDQUOT)
+from edgeseg.sinks.files import FULL, flush_folder
 
 
 class OpenSegment:

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 KEYFRAME_S = 2.0
 #: A capture time that lies so far before the last one is that of another source.
 STEP_BACK_NS = 1_000_000_000
+#: A file of FAT ends before 4 GiB.
+MOST_BYTES = 3 * 2**30
 #: How long the disk may take to complete the last segment.
 CLOSE_LIMIT_S = 20.0
 
@@ -77,6 +79,7 @@ class Recorder:
         self._unsubscribe: Callable[[], None] | None = None
         self._encoders: dict[tuple[int, int], str] = {}
         self._encoder: H264Encoder | None = None
+        self._encoder_name: str | None = None
         self._take: Take | None = None
         self._lines: dict[int, tuple[bytes, int]] = {}
         self._pts = self._keyframe_pts = 0
@@ -129,7 +132,7 @@ class Recorder:
         return RecorderStatus(
             state="recording" if paused is None else "paused",
             reason=paused,
-            encoder=self._encoder.name if self._encoder else None,
+            encoder=self._encoder_name,
             segments=writer.segments,
             pictures=writer.pictures,
             bytes=writer.bytes,
@@ -153,6 +156,7 @@ class Recorder:
             not self._take.ended
             and size_wh == self._take.size_wh
             and since_ns < self._config.segment * 1e9
+            and self._take.bytes < MOST_BYTES
             and ticks(since_ns) > self._pts - ticks(STEP_BACK_NS)
         )
 
@@ -165,6 +169,7 @@ class Recorder:
                 raise
             self._replace_hardware(error)
             self._encoder = H264Encoder(SOFTWARE, *size_wh)
+        self._encoder_name = self._encoder.name
         self._take = Take(size_wh, result.captured_ns)
         self._pts = -1
         self._writer.begin(self._take)
@@ -242,6 +247,8 @@ class Recorder:
                 self._hand_on([(bytes(packet), packet.pts or 0) for packet in self._encoder.finish()])
             except OSError as error:
                 self._replace_hardware(error)
+        # Hardware may have room for one encoder only; the next segment has its own.
+        self._encoder = None
         self._writer.lose(len(self._lines))
         self._lines.clear()
         self._take.end()

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.recording.fragments import complete_file
 from edgeseg.recording.name import PART, VIDEO, FileName
-from edgeseg.sinks.files import flush_folder, flush_to_disk
+from edgeseg.sinks.files import FULL, flush_folder, flush_to_disk, say_why
 from edgeseg.sinks.mp4 import TIME_BASE
+
+logger = logging.getLogger(__name__)
+
+#: What a whole disk says; anything else is about one file, and the others can be had.
+WHOLE_DISK = (errno.EROFS, *FULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +25,21 @@ class Repair:
     """What became of one file. path: None when nothing of it was whole. dropped: bytes."""
 
     path: Path | None
-    kept: int
     dropped: int
     seconds: float = 0.0
+
+
+def repair_files(parts: Iterable[Path]) -> list[Repair]:
+    """Repairs one after the other; one that the disk does not let is left for another time. Raises OSError."""
+    repairs = []
+    for part in parts:
+        try:
+            repairs.append(repair_file(part))
+        except OSError as error:
+            if error.errno in WHOLE_DISK:
+                raise
+            logger.warning("%s: cannot be repaired, stays as it is: %s", part, say_why(error))
+    return repairs
 
 
 def repair_file(part: Path) -> Repair:
@@ -40,12 +60,12 @@ def repair_file(part: Path) -> Repair:
             file.truncate(kept)
     if not kept:
         part.unlink()
-        return Repair(None, 0, before)
+        return Repair(None, before)
     flush_to_disk(part)
     path = part.with_name(part.name.removesuffix(PART))
     part.rename(path)
     flush_folder(part.parent)
-    return Repair(path, kept, before - kept, seconds)
+    return Repair(path, before - kept, seconds)
 
 
 def _whole_lines(content: bytes) -> int:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from edgeseg.recording.config import KeepConfig
 
-Reason = Literal["age", "size", "free"]
+#: "room" is for what a full disk asks for at once.
+Reason = Literal["age", "size", "free", "room"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,13 @@ class Candidate:
 
 
 def choose_surplus(
-    candidates: Sequence[Candidate], limits: KeepConfig, *, open_bytes: int, free_bytes: int
+    candidates: Sequence[Candidate], limits: KeepConfig, *, other_bytes: int, free_bytes: int
 ) -> list[tuple[int, Reason]]:
     """Returns which of the candidates, oldest first, have to go and why, in the order in which they go.
 
     Age takes what is too old, but nothing that an event keeps, and nothing whose age nobody knows. Size and free space
     take the oldest, and those that an event keeps only when there are no others: a disk full of kept minutes must not
-    end the recording. `open_bytes` grow at the moment; they count and do not go.
+    end the recording. `other_bytes` are those of segments that cannot go, the open ones above all; they count.
     """
     chosen: list[tuple[int, Reason]] = []
     ages = _ages(candidates)
@@ -39,7 +40,7 @@ def choose_surplus(
         ]
     gone = {index for index, _ in chosen}
     freed = sum(candidates[index].size for index in gone)
-    total = open_bytes + sum(it.size for it in candidates)
+    total = other_bytes + sum(it.size for it in candidates)
     rest = [index for index in range(len(candidates)) if index not in gone]
     rest.sort(key=lambda index: candidates[index].kept)
     is_over: list[tuple[Reason, Callable[[], bool]]] = [

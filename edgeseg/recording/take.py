@@ -37,9 +37,10 @@ class Take:
     """What one thread puts in and another takes out. It ends once, and nothing is put into it after that."""
 
     def __init__(self, size_wh: tuple[int, int], first_ns: int) -> None:
-        """`first_ns` is when its first picture was captured, monotonic."""
+        """`first_ns` is when its first picture was captured, monotonic. `bytes` counts all that was put in."""
         self.size_wh, self.first_ns = size_wh, first_ns
         self.sets: ParameterSets | None = None
+        self.bytes = 0
         self._lock = threading.Lock()
         self._waiting: deque[Coded] = deque()
         self._bytes = 0
@@ -65,6 +66,7 @@ class Take:
                 self._step = coded.sample.pts - self._waiting[-1].sample.pts
             self._waiting.append(coded)
             self._bytes += len(coded.sample.data)
+            self.bytes += len(coded.sample.data)
             return True
 
     def end(self) -> None:

@@ -15,13 +15,15 @@ from typing import TypeVar
 
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.events import Event, Events
-from edgeseg.recording.archive import Archive, Segment
+from edgeseg.recording.archive import Archive
 from edgeseg.recording.config import RecordingConfig
 from edgeseg.recording.fragments import write_fragment, write_header
 from edgeseg.recording.name import SegmentName
-from edgeseg.recording.open_segment import FULL, OpenSegment
+from edgeseg.recording.open_segment import OpenSegment
+from edgeseg.recording.pause import Pause
+from edgeseg.recording.segment import Segment
 from edgeseg.recording.take import Take
-from edgeseg.sinks.files import say_why
+from edgeseg.sinks.files import FULL, say_why
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +36,8 @@ PERIOD_S = 0.3
 RECOVERY_S = 1.0
 #: How often limits, names and the clock are looked at.
 TEND_S = 5.0
-#: How often a recording that is paused tries to go on.
-RETRY_S = 2.0
 #: A segment whose camera gives nothing any more is closed so long after its time.
 GRACE_S = 2.0
-#: A disk that is full again after so long is a new event.
-FULL_AGAIN_S = 60.0
 #: What waits for a disk that hangs, in bytes: some seconds. More would be the memory of the whole device.
 MOST_WAITING = 16 * 2**20
 #: Written and deleted again, in bytes, to see whether a disk takes something: statvfs knows no quota.
@@ -73,14 +71,13 @@ class Writer:
         self.recovery_s = self.flush_s = 0.0
         self._archive, self._folder, self._config = archive, folder, config
         self._camera, self._events = camera, events
+        self._pause = Pause(events, camera)
         self._lock = threading.Lock()
         self._jobs: list[_Job] = []
         self._marks: deque[Event] = deque()
         self._begun: deque[tuple[int, int]] = deque(maxlen=100)
-        self._paused: str | None = None
         self._opened = self._late = False
-        self._full_s: float | None = None
-        self._tend_s = self._retry_s = 0.0
+        self._tend_s = 0.0
         self._stop = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"recorder {camera or ''}".strip(), daemon=True)
@@ -90,7 +87,7 @@ class Writer:
         """Why nothing is recorded, None while something is. Raises what ended the thread, which would be our bug."""
         if self._failure is not None:
             raise self._failure
-        return self._paused
+        return self._pause.reason
 
     def start(self) -> None:
         """Raises SinkUnavailableError when there can be no recording, whatever the disk does later."""
@@ -99,7 +96,7 @@ class Writer:
         except OSError as error:
             if error.errno in _FINAL:
                 raise SinkUnavailableError(f"{self._folder}: cannot be written: {say_why(error)}") from error
-            self._pause(say_why(error), full=error.errno in FULL)
+            self._pause.begin(error)
         self._thread.start()
 
     def stop(self, limit_s: float) -> None:
@@ -132,7 +129,7 @@ class Writer:
         with self._lock:
             waiting = sum(job.take.waiting_bytes for job in self._jobs)
         if waiting > MOST_WAITING:
-            self._pause(f"the disk is too slow, {waiting / 1e6:.0f} MB wait for it")
+            self._pause.begin(f"the disk is too slow, {waiting / 1e6:.0f} MB wait for it")
 
     def _run(self) -> None:
         try:
@@ -147,7 +144,7 @@ class Writer:
         with self._lock:
             jobs = list(self._jobs)
         for job in jobs:
-            if time.monotonic() > job.begun_s + self._config.segment + GRACE_S or self._paused is not None:
+            if time.monotonic() > job.begun_s + self._config.segment + GRACE_S or self._pause.reason is not None:
                 job.take.end()
         # First what is open, then what is complete: closing takes time, and what comes meanwhile is at risk.
         complete = [job for job in jobs if job.take.ended]
@@ -155,7 +152,7 @@ class Writer:
             self._attempt(job, self._write)
         for job in complete:
             self._attempt(job, self._close)
-        if self._paused is not None:
+        if self._pause.reason is not None:
             self._try_again()
         else:
             self._mark()
@@ -220,7 +217,7 @@ class Writer:
 
     def _give_up(self, job: _Job, error: OSError) -> None:
         self.lose(job.take.discard())
-        self._pause(say_why(error), full=error.errno in FULL)
+        self._pause.begin(error)
         try:
             self._close(job)
         except OSError as again:
@@ -247,11 +244,7 @@ class Writer:
             except OSError as error:
                 if error.errno not in FULL:
                     raise
-                now_s = time.monotonic()
-                if self._full_s is None or now_s - self._full_s > FULL_AGAIN_S:
-                    text = f"{say_why(error)}; the oldest segments go to make room"
-                    self._events.add("disk_full", text, camera=self._camera, level="warning")
-                self._full_s = now_s
+                self._pause.tell_full(error)
                 if not self._archive.make_room():
                     raise
 
@@ -263,38 +256,27 @@ class Writer:
             text = f"the disk is slow: a power cut would have cost {exposed_s:.1f} s, more than {RECOVERY_S:.0f} s"
             self._events.add("disk_slow", text, camera=self._camera, level="warning", seconds=round(exposed_s, 3))
 
-    def _pause(self, why: str, *, full: bool = False) -> None:
-        with self._lock:
-            if self._paused is not None:
-                return
-            self._paused = why
-            self._retry_s = time.monotonic() + RETRY_S
-        kind = "disk_full" if full else "recording_paused"
-        self._events.add(kind, f"recording paused: {why}", camera=self._camera, level="warning")
-
     def _try_again(self) -> None:
         """Goes on recording if the disk takes something again."""
-        now_s = time.monotonic()
-        if now_s < self._retry_s or self._jobs:
+        if self._jobs or not self._pause.is_due():
             return
-        self._retry_s = now_s + RETRY_S
         try:
             self._open()
             self._archive.repair()
             wanted = self._archive.limits.free
+            # An eighth more, or it would pause again at once.
             if not self._archive.tidy() or self._archive.free_bytes() < wanted + wanted // 8:
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
             probe = self._folder / ".edgeseg-room"
             try:
-                probe.write_bytes(bytes(PROBE_BYTES))
+                self._with_room(partial(probe.write_bytes, bytes(PROBE_BYTES)))
             finally:
                 probe.unlink(missing_ok=True)
         except (OSError, SinkUnavailableError) as error:
             logger.debug("%s: still paused: %s", self._folder, error)
             return
-        self._paused = None
-        self._events.add("recording_resumed", "recording again", camera=self._camera)
+        self._pause.end()
 
     def _open(self) -> None:
         if not self._opened:
@@ -309,11 +291,11 @@ class Writer:
         try:
             if not self._archive.tidy():
                 free = self._archive.limits.free / 1e6
-                self._pause(
+                self._pause.begin(
                     f"less than {free:.0f} MB are free on the disk, and no segment is left to delete", full=True
                 )
         except OSError as error:
-            self._pause(say_why(error), full=error.errno in FULL)
+            self._pause.begin(error)
 
     def _mark(self) -> None:
         while self._marks and self._begun:

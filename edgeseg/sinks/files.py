@@ -10,6 +10,9 @@ from pathlib import Path
 
 from edgeseg.errors import SinkUnavailableError, explain
 
+#: What the system calls a disk without room, or a user's share of it.
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def prepare_folder(folder: Path) -> list[Path]:
     """Makes a folder and sees that it can be written to; returns what was made. Raises SinkUnavailableError."""
@@ -60,13 +63,17 @@ def flush_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some file systems in user space know no such thing; there is no more to be had from them.
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)
 
 
 def say_why(error: OSError) -> str:
     """Returns the reason and, where there is one, the remedy."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return "no space left on the disk; free some or write elsewhere"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{explain(error)}; choose a folder that you may write to"
