@@ -79,6 +79,7 @@ class Mqtt:
         board: Callable[[], BoardReading] = BoardReading,
         person_in_path: Callable[[str], bool] = lambda camera: False,
         environment: MutableMapping[str, str] | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         """Raises UsageError without paho-mqtt, ConfigError for files that cannot be used."""
         if config.broker is None:
@@ -92,6 +93,7 @@ class Mqtt:
         self._reports = {name: CameraReport(lane) for name, lane in lanes.items()}
         self._outbox = Outbox(EVENTS_KEPT)
         self._client = self._make_client(os.environ if environment is None else environment)
+        self._backoff = backoff or Backoff()
         self._unconfirmed: set[int] = set()
         self._announced: set[str] = set()
         self._told: dict[str, str] = {}
@@ -220,7 +222,6 @@ class Mqtt:
 
     def _run(self) -> None:
         assert self.config.broker is not None
-        backoff = Backoff()
         while not self._stopping.is_set():
             self._refusal = reason = ""
             try:
@@ -231,7 +232,7 @@ class Mqtt:
             if self._stopping.is_set():
                 break
             self._lost(self._refusal or reason)
-            self._stopping.wait(REFUSED_RETRY_S if self._refusal else backoff.next_s())
+            self._stopping.wait(REFUSED_RETRY_S if self._refusal else self._backoff.next_s())
 
     def _serve(self, client: Client) -> str:
         """Keeps a connection going; returns why it ended."""
