@@ -23,6 +23,10 @@ def check_page(address: Address | None, root: Path = Path("/")) -> list[Finding]
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
             probe.listen()
+    except UnicodeError:
+        return [
+            Finding("page", "problem", f"{address.url}: {address.host!r} is no host name", "write PORT or HOST:PORT")
+        ]
     except OSError as error:
         return [_refused(address, error, root)]
     return [Finding("page", "ok", f"{address.url} is free")]
