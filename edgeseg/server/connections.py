@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         # What is written counts as written when the kernel has it.
-        self._transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=1)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:

@@ -1,153 +1,218 @@
-"""The live page in a real browser: the picture moves, the numbers change, and a lost run comes back by itself."""
+"""The live page in a real browser: it moves, can be changed, says when a camera is lost, and comes back by itself."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edgeseg.health import Health
-from edgeseg.metrics import Metrics
-from edgeseg.server.address import Address
-from edgeseg.server.page import LivePage
+from edgeseg.server.access_config import Access
+from edgeseg.server.passwords import PasswordHash
 from edgeseg.sinks import mp4
 from edgeseg.sinks.video import VideoSink
-from tests.edgeseg.results import make_drive, make_result, write_all
+from tests.edgeseg.results import make_drive, write_all
+from tests.edgeseg.server.live import Drive, Site, Viewer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = os.environ.get("EDGESEG_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+OpenPage = Callable[..., "Page"]
 
-#: The sum of the picture's pixels, as the browser shows it.
-PICTURE_SUM = """() => {
-    const picture = document.getElementById("picture");
-    if (!picture.naturalWidth) return 0;
+#: What the browser shows of a camera: how different it is from one moment to another (sum), and its mean colours in
+#: three places of the made-up drive (results.py): the road in the middle below, the person on the right, the sky.
+LOOK_AT = """(name) => {
+    const picture = document.querySelector(`.camera[data-name="${name}"] .picture:not([hidden])`);
     const canvas = Object.assign(document.createElement("canvas"), {width: 160, height: 90});
     const context = canvas.getContext("2d");
     context.drawImage(picture, 0, 0, 160, 90);
-    return context.getImageData(0, 0, 160, 90).data.reduce((sum, value, i) => (sum + value * (i % 977)) % 1e9, 0);
+    const mean = (x, y) => [...context.getImageData(x, y, 2, 2).data].slice(0, 3);
+    const all = context.getImageData(0, 0, 160, 90).data;
+    return {
+        sum: all.reduce((sum, value, i) => (sum + value * (i % 977)) % 1e9, 0),
+        road: mean(80, 84), person: mean(144, 60), sky: mean(80, 10),
+    };
 }"""
 
 
-class Drive:
-    """A run with a live page, at 20 pictures a second, until it is stopped."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.metrics, self.health = Metrics(source="highway.mp4"), Health(stall_after_s=1.0)
-        self.page = LivePage(Address(port=port), metrics=self.metrics, health=self.health)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._publish)
-
-    def _publish(self) -> None:
-        index = 0
-        while not self._stop.wait(0.05):
-            result = make_result(index, width=640, height=360)
-            self.metrics.count_captured(0, 1.0)
-            self.metrics.count_segmented(result.segmentation, result.finished_ns)
-            self.health.progressed(result.captured_ns)
-            self.page.write(result)
-            index += 1
-
-    def __enter__(self) -> Drive:
-        self.page.__enter__()
-        self._thread.start()
-        return self
-
-    def stop_pictures(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop_pictures()
-        self.page.__exit__(None, None, None)
+def see(page: Page, name: str = "front") -> dict[str, object]:
+    return dict(page.evaluate(LOOK_AT, name))
 
 
-@pytest.fixture(scope="module")
-def open_page() -> Iterator[Callable[..., Page]]:
-    """open_page(url, **context options): a new tab of a headless Chromium, its errors collected in `page.errors`."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("needs a Chromium: apt-get install chromium, or name one in EDGESEG_CHROMIUM")
-    with playwright.sync_playwright() as started:
-        # Chromium's own sandbox refuses to run as root, as CI does; it visits nothing but our page.
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-        def open_(url: str, **options: object) -> Page:
-            page: Page = browser.new_context(**options).new_page()
-            page.errors = []  # type: ignore[attr-defined]
-            page.on("pageerror", lambda error: page.errors.append(str(error)))  # type: ignore[attr-defined]
-            page.goto(url)
-            return page
-
-        yield open_
-        browser.close()
+def wait_until_it_moves(page: Page, name: str = "front") -> None:
+    before = see(page, name)["sum"]
+    page.wait_for_function(f"([name, before]) => ({LOOK_AT})(name).sum !== before", arg=[name, before])
 
 
-def _texts(page: Page, *ids: str) -> list[str]:
-    return [page.locator(f"#{name}").inner_text() for name in ids]
+def wait_for_color(page: Page, place: str, color: tuple[int, int, int], name: str = "front") -> None:
+    """Waits until a place of the picture (RGB) has this colour, as nearly as JPEG keeps it."""
+    page.wait_for_function(
+        f"([name, place, color]) => ({LOOK_AT})(name)[place].every((it, i) => Math.abs(it - color[i]) < 14)",
+        arg=[name, place, color],
+    )
 
 
-def test_the_picture_moves_and_the_numbers_change(open_page: Callable[..., Page]) -> None:
-    with Drive() as drive:
-        page = open_page(drive.page.url)
-        page.wait_for_selector("#state[data-state=running]")
-        page.wait_for_function(f"() => ({PICTURE_SUM})() > 0")
-        first = page.evaluate(PICTURE_SUM)
-        page.wait_for_function(f"() => ({PICTURE_SUM})() !== {first}")
-        frames = page.locator("#frames-in").inner_text()
+def wait_for_kind(page: Page, kind: str, name: str = "front") -> None:
+    page.wait_for_selector(f'.camera[data-name="{name}"][data-kind="{kind}"]')
+
+
+def text_of(page: Page, selector: str) -> str:
+    return page.locator(selector).inner_text()
+
+
+def test_one_camera_and_what_can_be_changed(open_page: OpenPage) -> None:
+    with Site() as site, Drive(site.cameras[0]):
+        page = open_page(site.page.url)
+        wait_for_kind(page, "live")
+        wait_until_it_moves(page)
+        frames = text_of(page, "#frames-in")
         page.wait_for_function(f"() => document.getElementById('frames-in').innerText !== '{frames}'")
-        page.wait_for_function("() => parseFloat(document.getElementById('fps').innerText) > 5")
-        assert _texts(page, "source", "model", "viewers") == ["highway.mp4", "4.5", "1"]
-        assert page.locator("#veil").is_hidden()
-        assert float(page.locator("#age").inner_text()) >= 0
-        assert page.locator("#trace-line").get_attribute("d", timeout=10_000)
-        assert page.errors == []  # type: ignore[attr-defined]
-        page.context.close()
+        page.wait_for_function("() => parseFloat(document.getElementById('fps').innerText) > 2")
+        assert [text_of(page, f"#{name}") for name in ("source", "model", "viewers")] == ["front.mp4", "4.5", "1"]
+        assert float(text_of(page, "#age")) >= 0
+        assert page.locator(".veil").is_hidden()
+        assert page.locator("#temperature").is_hidden(), "it is not known"
+        assert page.locator("#classes li").evaluate_all("rows => rows.map(row => row.dataset.name)") == [
+            "road",
+            "vehicle",
+            "person",
+        ]
+        page.wait_for_function("() => parseFloat(document.querySelector('#classes [data-name=road] b').innerText) > 20")
+        # Half the grey of the road (BGR 90, 90, 90), half the class's green; the person likewise.
+        wait_for_color(page, "road", (64, 140, 105))
+        wait_for_color(page, "person", (227, 150, 70))
+        # By keyboard, as a switch is used.
+        switch = page.get_by_role("switch", name="person")
+        switch.focus()
+        page.keyboard.press("Space")
+        wait_for_color(page, "person", (200, 150, 120))
+        wait_for_color(page, "road", (64, 140, 105))
+        slider = page.get_by_role("slider", name="Opacity")
+        slider.fill("100")
+        wait_for_color(page, "road", (38, 190, 120))
+        assert text_of(page, "#opacity-value") == "100 %"
+        # A reload finds what was chosen and the minutes before it.
+        page.reload()
+        wait_for_color(page, "road", (38, 190, 120))
+        wait_for_color(page, "person", (200, 150, 120))
+        assert not page.get_by_role("switch", name="person").is_checked()
+        page.wait_for_selector("#classes [data-name=road] svg[aria-label*='last 5 minutes']")
+        page.wait_for_function("() => document.querySelector('#classes [data-name=road] .line').getAttribute('d')")
+        assert site.state()["pictures_encoded"] > 5
 
 
-def test_the_classes_have_the_colours_of_the_picture(open_page: Callable[..., Page]) -> None:
-    with Drive() as drive:
-        page = open_page(drive.page.url)
-        page.wait_for_selector("#classes li[data-name=road]")
-        rows = page.locator("#classes li")
-        assert rows.evaluate_all("rows => rows.map(row => row.dataset.name)") == ["other", "road", "vehicle", "person"]
-        road = page.locator("#classes li[data-name=road]")
-        assert road.locator("i").evaluate("swatch => getComputedStyle(swatch).backgroundColor") == "rgb(38, 190, 120)"
+def test_looks_beyond_what_the_machine_draws_are_told_and_the_runs_own_is_shown(open_page: OpenPage) -> None:
+    with Site() as site, Drive(site.cameras[0]), ExitStack() as stack:
+        for look in ("opacity=10", "opacity=20", "opacity=30"):
+            stack.enter_context(Viewer(site.port, f"/stream.mjpg?{look}"))
+        site.wait_for_viewers(3)
+        page = open_page(f"{site.page.url}#front?opacity=90")
+        page.wait_for_function("() => document.getElementById('notice').innerText.startsWith('4 looks')")
+        wait_for_color(page, "road", (64, 140, 105))
+        assert page.get_by_role("slider", name="Opacity").input_value() == "50"
+
+
+def test_two_cameras_of_which_one_is_lost_and_comes_back(open_page: OpenPage) -> None:
+    with Site("front", "rear") as site, Drive(site.cameras[0]), Drive(site.cameras[1]) as rear:
+        page = open_page(site.page.url)
+        for name in ("front", "rear"):
+            wait_for_kind(page, "live", name)
+            wait_until_it_moves(page, name)
+        assert text_of(page, "#source") == "2 cameras"
+        rear.lose("rear.mp4: no such device")
+        wait_for_kind(page, "lost", "rear")
+        tile = page.locator('.camera[data-name="rear"]')
+        assert tile.locator(".veil strong").inner_text().startswith("No signal for")
+        assert "no such device" in tile.locator(".veil").inner_text()
+        assert "grayscale" in tile.locator(".picture").evaluate("it => getComputedStyle(it).filter")
+        assert text_of(page, "#announcer") == "rear: no signal"
+        page.wait_for_function("() => document.getElementById('link').innerText === '1 of 2 live'")
+        # It counts up, and the other camera goes on.
+        seconds = tile.locator(".veil strong").inner_text()
         page.wait_for_function(
-            "() => parseFloat(document.querySelector('#classes li[data-name=road] b').innerText) > 20"
+            "before => document.querySelector('[data-name=rear] .veil strong').innerText !== before", arg=seconds
         )
-        page.context.close()
+        wait_until_it_moves(page, "front")
+        assert "no such device" in text_of(page, "#events li:first-child")
+        # Enlarged with the keyboard, and back.
+        page.get_by_role("link", name="Enlarge rear").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("body[data-mode=one]")
+        assert page.locator('.camera[data-name="front"]').is_hidden()
+        assert text_of(page, "#fps") == "–"
+        rear.bring_back()
+        wait_for_kind(page, "live", "rear")
+        wait_until_it_moves(page, "rear")
+        assert tile.locator(".veil").is_hidden()
+        assert text_of(page, "#reconnects") == "1"
+        page.keyboard.press("Escape")
+        page.wait_for_selector("body[data-mode=all]")
+        wait_until_it_moves(page, "front")
 
 
-def test_a_run_that_stalls_or_goes_away_is_told_and_comes_back(open_page: Callable[..., Page]) -> None:
-    with Drive() as drive:
-        page = open_page(drive.page.url)
-        page.wait_for_selector("#state[data-state=running]")
-        drive.stop_pictures()
-        page.wait_for_selector("#state[data-state=stalled]")
-        assert "No new picture for" in page.locator("#veil").inner_text()
-        port = int(drive.page.url.rpartition(":")[2])
-    page.wait_for_selector("#state[data-state=lost]")
-    assert "Trying again" in page.locator("#veil").inner_text()
-    with Drive(port):
-        page.wait_for_selector("#state[data-state=running]")
-        assert page.locator("#veil").is_hidden()
-        before = page.evaluate(PICTURE_SUM)
-        page.wait_for_function(f"() => ({PICTURE_SUM})() !== {before}")
-        page.context.close()
+def test_pictures_that_are_no_good_are_told_apart(open_page: OpenPage) -> None:
+    with Site() as site, Drive(site.cameras[0]):
+        page = open_page(site.page.url)
+        wait_for_kind(page, "live")
+        site.cameras[0].health.judged("covered")
+        wait_for_kind(page, "bad")
+        assert text_of(page, ".badges") == "The lens is covered"
+        assert text_of(page, "#announcer") == "front: The lens is covered"
+        assert page.locator(".veil").is_hidden(), "it is a live picture"
+        site.cameras[0].health.judged("ok")
+        wait_for_kind(page, "live")
+        assert text_of(page, ".badges") == ""
+
+
+def test_a_run_that_stalls_or_goes_away_is_told_and_comes_back(open_page: OpenPage) -> None:
+    with Site(stall_after_s=1.0) as site:
+        with Drive(site.cameras[0]) as drive:
+            page = open_page(site.page.url)
+            wait_for_kind(page, "live")
+            drive.paused.set()
+            wait_for_kind(page, "stalled")
+            assert "No new picture for" in text_of(page, ".veil strong")
+        port = site.port
+    wait_for_kind(page, "away")
+    assert "Trying again" in text_of(page, ".veil strong")
+    with Site(port=port) as site, Drive(site.cameras[0]):
+        wait_for_kind(page, "live")
+        assert page.locator(".veil").is_hidden()
+        wait_until_it_moves(page)
+
+
+def test_logging_in_and_out(open_page: OpenPage) -> None:
+    access = Access(users={"viewer": str(PasswordHash.make("correct horse", 4))})
+    with Site(access=access) as site, Drive(site.cameras[0]):
+        page = open_page(site.page.url)
+        assert page.url == f"{site.page.url}/login"
+        page.get_by_label("Name").fill("viewer")
+        page.get_by_label("Password").fill("wrong horse")
+        page.get_by_role("button", name="Log in").click()
+        assert page.get_by_role("alert").inner_text() == "That is not the right password."
+        page.get_by_label("Name").fill("viewer")
+        page.get_by_label("Password").fill("correct horse")
+        page.keyboard.press("Enter")
+        wait_for_kind(page, "live")
+        wait_until_it_moves(page)
+        assert page.evaluate("document.cookie") == "", "no script can read the session"
+        # The key is changed while the page is open: it goes back to the log-in by itself.
+        site.page.use_access(Access(users={"viewer": str(PasswordHash.make("a new password", 4))}))
+        page.wait_for_url("**/login")
+        page.get_by_label("Name").fill("viewer")
+        page.get_by_label("Password").fill("a new password")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url("**/login")
 
 
 @pytest.mark.parametrize("most_index_first", [mp4.MOST_INDEX_FIRST, 0], ids=["short", "long, in fragments"])
 def test_a_recording_plays_in_the_browser(
-    open_page: Callable[..., Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_index_first: int
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_index_first: int
 ) -> None:
     monkeypatch.setattr(mp4, "MOST_INDEX_FIRST", most_index_first)
     path = tmp_path / "drive.mp4"
@@ -159,21 +224,43 @@ def test_a_recording_plays_in_the_browser(
     assert video.evaluate("video => video.duration") == pytest.approx(2.0, abs=0.01)
     video.evaluate("video => { video.muted = true; video.currentTime = 1; return video.play(); }")
     page.wait_for_function("() => document.querySelector('video').currentTime > 1.2")
-    page.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_it_fits_a_phone_in_dark_and_light(open_page: Callable[..., Page], scheme: str, tmp_path: Path) -> None:
-    with Drive() as drive:
-        page = open_page(drive.page.url, viewport={"width": 360, "height": 740}, color_scheme=scheme)
-        page.wait_for_selector("#state[data-state=running]")
+def test_it_fits_a_phone_in_dark_and_light(open_page: OpenPage, scheme: str) -> None:
+    with Site() as site, Drive(site.cameras[0]):
+        page = open_page(site.page.url, viewport={"width": 360, "height": 740}, color_scheme=scheme)
+        wait_for_kind(page, "live")
+        wait_until_it_moves(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        picture, panel = page.locator("#picture").bounding_box(), page.locator("#panel").bounding_box()
+        picture, panel = page.locator(".picture").bounding_box(), page.locator("#panel").bounding_box()
         assert picture is not None
         assert panel is not None
-        assert picture["width"] == 360
+        assert picture["width"] >= 356
         assert panel["y"] >= picture["y"] + picture["height"]
+        # Each switch is large enough for a thumb.
+        rows = page.locator("#classes label").evaluate_all(
+            "rows => rows.map(row => row.getBoundingClientRect().height)"
+        )
+        assert min(rows) >= 28
         ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         brightness = sum(int(part) for part in ground.removeprefix("rgb(").removesuffix(")").split(","))
         assert (brightness > 600) == (scheme == "light")
-        page.context.close()
+
+
+def test_everything_has_a_name_for_who_cannot_see_it(open_page: OpenPage) -> None:
+    with Site("front", "rear") as site, Drive(site.cameras[0]), Drive(site.cameras[1]):
+        page = open_page(f"{site.page.url}#front", reduced_motion="reduce")
+        wait_for_kind(page, "live")
+        unnamed = page.evaluate(
+            """() => [...document.querySelectorAll("a, button, input, canvas, svg, [tabindex='0']")]
+                .filter((it) => it.checkVisibility() && !it.matches("[aria-hidden] *"))
+                .filter((it) => !(it.textContent.trim() || it.labels?.length || it.getAttribute("aria-label")
+                                  || it.getAttribute("aria-labelledby")))
+                .map((it) => it.outerHTML)"""
+        )
+        assert unnamed == []
+        assert page.locator("#announcer").get_attribute("aria-live") == "polite"
+        assert page.evaluate("getComputedStyle(document.querySelector('.pill'), '::before').animationName") == "none"
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
