@@ -73,7 +73,7 @@ class EventLog:
         """Raises SinkUnavailableError when the file cannot be written for a reason that does not pass."""
         try:
             make_folder(self.path.parent)
-            self._open()
+            self._file = self._open()
         except OSError as error:
             if error.errno not in FULL_DISK:
                 raise SinkUnavailableError(f"event_log {self.path}: cannot be written: {say_why(error)}") from error

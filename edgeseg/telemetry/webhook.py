@@ -57,6 +57,7 @@ class Webhook:
         *,
         environment: MutableMapping[str, str] | None = None,
         retry_for_s: float = RETRY_FOR_S,
+        backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         """Raises ConfigError for a token file that cannot be read."""
         if config.url is None:
@@ -66,7 +67,7 @@ class Webhook:
         self.name = f"{parts.scheme}://{parts.netloc}"
         self._parts = parts
         self._timeout_s = config.timeout
-        self._retry_for_s = retry_for_s
+        self._retry_for_s, self._make_backoff = retry_for_s, backoff
         self._token = take_secret(
             "webhook.token_file", config.token_file, TOKEN_VARIABLE, os.environ if environment is None else environment
         )
@@ -119,7 +120,7 @@ class Webhook:
 
     def _deliver(self, event: Event) -> bool:
         """Posts an event until it is taken or given up; returns which of the two."""
-        backoff = Backoff()
+        backoff = self._make_backoff()
         give_up_s = time.monotonic() + self._retry_for_s
         while True:
             try:

@@ -151,3 +151,15 @@ def test_threads_that_count_at_once_lose_nothing() -> None:
     for thread in threads:
         thread.join()
     assert metrics.summary().sinks["a"]["written"] == 2000
+
+
+def test_a_copy_of_what_was_counted_stays_as_it_was() -> None:
+    metrics = Metrics()
+    metrics.count_captured(2, 10.0)
+    metrics.count_written("out", 1, 40.0, 3.0)
+    copy = metrics.total()
+    metrics.count_captured(3, 10.0)
+    metrics.count_written("out", 1, 40.0, 3.0)
+    assert (copy.frames_in, copy.dropped, copy.stage("next frame").count) == (1, 2, 1)
+    assert (copy.sink("out").written, copy.sink("out").age_ms.count, copy.sink("out").write_ms.total) == (1, 1, 3.0)
+    assert metrics.total().sink("out").write_ms.total == 6.0

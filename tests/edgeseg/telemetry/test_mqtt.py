@@ -143,7 +143,7 @@ def test_a_broker_that_comes_late_or_again_hears_everything_that_still_counts(br
                 wait_until(lambda: listener.last(f"{BASE}/availability") == "online")
                 wait_until(lambda: "homeassistant/sensor/gate/front_fps/config" in listener.topics())
                 it.events.add("heat_step", "now", step=-rounds)
-                wait_until(lambda: (listener.last(f"{BASE}/event") or {}).get("details") == {"step": -rounds})
+                wait_until(lambda now=-rounds: (listener.last(f"{BASE}/event") or {}).get("details") == {"step": now})
                 steps = [event["details"].get("step") for event in listener.all(f"{BASE}/event")]
             if rounds == 0:
                 # The listener came after or before the first ones; nothing is out of order or there twice.
