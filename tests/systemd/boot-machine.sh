@@ -51,11 +51,19 @@ done
 for bind in "$@"; do
     mkdir -p "$root${bind#*:}"
     mount --bind "${bind%%:*}" "$root${bind#*:}"
+    # These are the real ones, and the installer that is tested removes things too.
+    mount -o remount,bind,ro "$root${bind#*:}"
 done
 
 mkdir "$root/run/old"
 cd "$root"
 pivot_root . run/old
+# This machine's real files must be out of reach before anything else runs here: systemd empties folders as it starts.
 umount -l /run/old
+if [ -n "$(ls -A /run/old)" ] || grep -q ' /run/old' /proc/self/mounts; then
+    echo "boot-machine.sh: the real files are still in reach; nothing is started" >&2
+    exit 1
+fi
+rmdir /run/old
 exec env -i container=edgeseg-test PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     /usr/lib/systemd/systemd --system --show-status=0 --log-target=journal systemd.unit=basic.target
