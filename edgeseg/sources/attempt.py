@@ -29,7 +29,7 @@ class Patience:
     longest_s: float = 10.0
     denied_s: float = 30.0
     look_s: float = 1.0
-    steady_s: float = 10.0
+    steady_s: float = 2.0
     open_s: float = 15.0
     stall_s: float = 3.0
 
@@ -58,7 +58,10 @@ class Attempt:
         wait_s: float = 0.0,
         eager: bool = False,
     ) -> None:
-        """`eager` cuts the wait to its first part when the source is there: it was only silent and may go on."""
+        """`eager` ends the wait as soon as the source is there, for it was away or silent when it was tried last.
+
+        Without it, because it has answered and refused, the wait goes on unless the source is seen to go and come back.
+        """
         self.due = math.inf
         self.newest: Frame | None = None
         self.ended = False

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edgeseg.errors import SourceUnavailableError
 from edgeseg.frame import Frame
 from edgeseg.sources.camera_place import CameraPlace
+from edgeseg.sources.source import SourceAbsentError
 
 #: A driver's time stamp is believed when it is at most this old: some drivers give another clock's, or none.
 OLDEST_STAMP_NS = 2_000_000_000
@@ -69,7 +70,7 @@ class CameraSource:
     def __enter__(self) -> CameraSource:
         path = self._place.find()
         if path is None:
-            raise SourceUnavailableError(f"{self.name}: the camera is gone; {describe_cameras()}")
+            raise SourceAbsentError(f"{self.name}: the camera is gone; {describe_cameras()}")
         check_device(path)
         # OpenCV's own words about a device would stand beside ours.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -136,7 +137,7 @@ def check_device(path: Path) -> None:
     try:
         is_device = stat.S_ISCHR(path.stat().st_mode)
     except OSError as error:
-        raise SourceUnavailableError(f"{path}: no such camera; {describe_cameras()}") from error
+        raise SourceAbsentError(f"{path}: no such camera; {describe_cameras()}") from error
     if not is_device:
         raise SourceUnavailableError(f"{path}: is not a camera; {describe_cameras()}")
     if not os.access(path, os.R_OK | os.W_OK):

@@ -8,6 +8,7 @@ without look-ahead, on loopback).
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -27,7 +28,7 @@ from av.video.stream import VideoStream
 from edgeseg.errors import SourceUnavailableError, UsageError
 from edgeseg.frame import Frame
 from edgeseg.sources.backlog import Backlog
-from edgeseg.sources.source import SourceDeniedError, SourceSilentError
+from edgeseg.sources.source import SourceAbsentError, SourceDeniedError, SourceSilentError
 from edgeseg.sources.stream_address import StreamAddress
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ OPTIONS = {
 }
 #: libav hands a picture of these out when the next one begins, so it came when the one before was handed out.
 HELD_BACK = {"h264", "hevc"}
+UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 #: Above this a stream's own word on its rate is the tick of its clock.
 HIGHEST_FPS = 240.0
 
@@ -63,10 +65,12 @@ class NetworkSource:
     live = True
     frame_count: int | None = None
 
-    def __init__(self, address: StreamAddress) -> None:
+    def __init__(self, address: StreamAddress, *, open_s: float = OPEN_S, read_s: float = READ_S) -> None:
+        """`open_s` and `read_s` are how long it may say nothing while it is opened and after that."""
         self.name = address.name
         self.fps: float | None = None
         self._address = address
+        self._open_s, self._read_s = open_s, read_s
         self._container: InputContainer | None = None
         self._frames: Iterator[Frame] = iter(())
         self._interrupted = threading.Event()
@@ -77,7 +81,7 @@ class NetworkSource:
         begun = time.monotonic()
         options = OPTIONS[self._address.scheme.removesuffix("s")]
         try:
-            self._container = av.open(self._address.url, options=options, timeout=(OPEN_S, READ_S))
+            self._container = av.open(self._address.url, options=options, timeout=(self._open_s, self._read_s))
             stream = self._choose_stream(self._container)
         except av.error.FFmpegError as error:
             # Not from it: its words hold the address with the password.
@@ -133,8 +137,10 @@ class NetworkSource:
             got = time.monotonic()
             if got - pictured > PICTURE_S:
                 raise SourceUnavailableError(f"{self.name}: sends something, but no picture that can be decoded")
-            # After a pause the one before says nothing about this one.
-            came_ns = round((came if held_back and got - came < 1 else got) * 1e9)
+            if got - asked >= self._read_s:
+                # When its time is up libav hands out what it has held back, as if it had just come.
+                raise self._is_silent()
+            came_ns = round((came if held_back else got) * 1e9)
             came = got
             skipped = backlog.skipped
             fate = backlog.judge(asked, got, is_key=packet.is_keyframe)
@@ -161,13 +167,16 @@ class NetworkSource:
         try:
             packet = next(packets, None)
         except (av.error.ExitError, av.error.TimeoutError):
-            raise SourceSilentError(f"{self.name}: has sent nothing for {READ_S:g} s") from None
+            raise self._is_silent() from None
         except av.error.FFmpegError as error:
             raise SourceUnavailableError(f"{self.name}: the connection broke: {_say(error)}") from None
         # libav ends every stream with an empty packet.
         if packet is None or not packet.size:
             raise SourceUnavailableError(f"{self.name}: the connection was closed by the other side")
         return packet
+
+    def _is_silent(self) -> SourceSilentError:
+        return SourceSilentError(f"{self.name}: has sent nothing for {self._read_s:g} s")
 
     def _explain_open(self, error: av.error.FFmpegError, took_s: float) -> SourceUnavailableError:
         name, port = self.name, self._address.port
@@ -178,12 +187,14 @@ class NetworkSource:
         if isinstance(error, av.error.HTTPNotFoundError):
             return SourceUnavailableError(f"{name}: there is no such stream (404); check the path")
         if isinstance(error, av.error.ConnectionRefusedError):
-            return SourceUnavailableError(f"{name}: nothing listens on port {port}; is it on, is the port right?")
+            return SourceAbsentError(f"{name}: nothing listens on port {port}; is it on, is the port right?")
         # A silent peer shows as whatever libav was doing when its time was up.
-        if isinstance(error, (av.error.ExitError, av.error.TimeoutError)) or took_s > OPEN_S - 0.1:
-            return SourceSilentError(f"{name}: has not answered for {OPEN_S:g} s")
+        if isinstance(error, (av.error.ExitError, av.error.TimeoutError)) or took_s > self._open_s - 0.1:
+            return SourceSilentError(f"{name}: has not answered for {self._open_s:g} s")
         if not self._address.is_known():
-            return SourceUnavailableError(f"{name}: nobody knows that host name; check it and the network")
+            return SourceAbsentError(f"{name}: nobody knows that host name; check it and the network")
+        if error.errno in UNREACHABLE:
+            return SourceAbsentError(f"{name}: cannot be reached: {_say(error)}; is it on, is the network right?")
         if isinstance(error, av.error.OSError) and self._address.scheme in ("rtsps", "https"):
             return SourceUnavailableError(f"{name}: no secure connection (TLS) can be made on port {port}")
         return SourceUnavailableError(f"{name}: cannot be read as a stream: {_say(error)}")

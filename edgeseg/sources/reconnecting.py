@@ -12,7 +12,7 @@ from types import TracebackType
 from edgeseg.errors import DataError, InputNotFoundError, SourceUnavailableError
 from edgeseg.frame import Frame
 from edgeseg.sources.attempt import Attempt, Patience
-from edgeseg.sources.source import Signal, Source, SourceDeniedError, SourceSilentError
+from edgeseg.sources.source import Signal, Source, SourceAbsentError, SourceDeniedError, SourceSilentError
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ class ReconnectingSource:
         self._tries += 1
         denied = isinstance(reason, SourceDeniedError)
         wait_s = self._patience.denied_s if denied else self._patience.wait_s(self._tries)
-        attempt = self._start(wait_s, eager=isinstance(reason, SourceSilentError))
+        attempt = self._start(wait_s, eager=isinstance(reason, (SourceAbsentError, SourceSilentError)))
         with self._changed:
             self._attempt = attempt
             interrupted = self._interrupted.is_set()

@@ -13,6 +13,10 @@ class SourceSilentError(SourceUnavailableError):
     """A source is there and says nothing; it may go on at any moment."""
 
 
+class SourceAbsentError(SourceUnavailableError):
+    """Nobody is there who could answer: it is off, unplugged or out of reach."""
+
+
 class SourceDeniedError(SourceUnavailableError):
     """A source refuses the user name or the password; asking often would make many a camera lock the user out."""
 

@@ -15,7 +15,7 @@ from edgeseg.errors import SourceUnavailableError, UsageError
 from edgeseg.frame import Frame
 from edgeseg.sources.attempt import Patience
 from edgeseg.sources.reconnecting import MOST_HANGING, ReconnectingSource
-from edgeseg.sources.source import SourceDeniedError, SourceSilentError
+from edgeseg.sources.source import SourceAbsentError, SourceDeniedError, SourceSilentError
 from tests.fakes import FakeSource
 
 LIMIT_S = 60
@@ -223,30 +223,49 @@ def test_interrupting_ends_the_wait_for_a_picture_and_for_a_source() -> None:
         assert source.read() is None
 
 
-def test_a_refused_password_is_not_tried_again_soon_but_when_the_camera_was_away() -> None:
+class Endless(Patience):
+    """Waits for ever between two tries."""
+
+    def wait_s(self, tries: int) -> float:
+        return 1e6
+
+
+ENDLESS = Endless(first_s=0.001, denied_s=1e6, look_s=0.001, open_s=LIMIT_S, stall_s=LIMIT_S)
+
+
+@pytest.mark.parametrize("error", [SourceAbsentError("cam: away"), SourceSilentError("cam: silent")])
+def test_what_was_away_or_silent_is_tried_as_soon_as_it_is_there(error: Exception) -> None:
+    camera = Camera(gives(1, error), error, gives(9))
+    with reconnecting(camera, ENDLESS) as source:
+        assert [frame.index for frame in read(source, 2)] == [0, 1]
+    assert len(camera.made) == 3
+
+
+@pytest.mark.parametrize("error", [SourceDeniedError("cam: wrong password"), SourceUnavailableError("cam: busy")])
+def test_what_has_refused_is_tried_before_its_time_only_when_it_was_away_meanwhile(error: Exception) -> None:
     there = threading.Event()
     there.set()
     looks: list[bool] = []
 
     def is_there() -> bool:
         looks.append(there.is_set())
-        return there.is_set()
+        return looks[-1]
 
     signal = FakeSignal()
-    camera = Camera(SourceDeniedError("cam: wrong password"), gives(9))
-    with reconnecting(camera, signal=signal, wait_for_it=True, is_there=is_there) as source:
+    camera = Camera(error, gives(9))
+    with reconnecting(camera, ENDLESS, signal=signal, wait_for_it=True, is_there=is_there) as source:
         reader = threading.Thread(target=source.read)
         reader.start()
         while len(looks) < 20:
             time.sleep(0.005)
         assert len(camera.made) == 1
-        assert signal.told == ["lost: cam: wrong password"]
+        assert signal.told == [f"lost: {error}"]
         there.clear()
         while looks[-1]:
             time.sleep(0.005)
         there.set()
         reader.join(LIMIT_S)
-    assert signal.told == ["lost: cam: wrong password", "back"]
+    assert signal.told == [f"lost: {error}", "back"]
 
 
 class Waits(Patience):
