@@ -141,7 +141,8 @@ found = {
     "tmp": attempt(lambda: open("/tmp/x", "w").close()),
     "home": sorted(os.listdir("/root")) if os.access("/root", os.R_OK) else "hidden",
     "forbidden device": attempt(lambda: os.open("/dev/forbidden", os.O_RDONLY)),
-    "null": attempt(lambda: os.open("/dev/null", os.O_RDONLY)),
+    "group's device": attempt(lambda: os.open("/dev/camera", os.O_RDWR)),
+    "another group's device": attempt(lambda: os.open("/dev/others", os.O_RDWR)),
     "packets": attempt(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
     "internet": attempt(lambda: socket.socket(socket.AF_INET).close()),
     "namespace": attempt(lambda: os.unshare(os.CLONE_NEWUTS) if hasattr(os, "unshare") else socket.sethostname("x")),
@@ -154,6 +155,10 @@ pathlib.Path("probe.json").write_text(json.dumps(found))
 def test_it_can_do_what_it_must_and_nothing_else(service: Machine) -> None:
     service.write("/opt/probe.py", PROBE)
     service.run("mknod", "-m", "666", "/dev/forbidden", "c", "1", "11")
+    # These are the kernel's null device, which every service may open: here the group decides.
+    for name, group in (("camera", "video"), ("others", "disk")):
+        service.run("mknod", "-m", "660", f"/dev/{name}", "c", "1", "3")
+        service.run("chgrp", group, f"/dev/{name}")
     change(service, ExecStartPre=f"{PYTHON} -I /opt/probe.py")
     start(service)
     service.wait_for(UNIT, "StatusText", "live")
@@ -166,7 +171,8 @@ def test_it_can_do_what_it_must_and_nothing_else(service: Machine) -> None:
         "tmp": "allowed",
         "home": "hidden",
         "forbidden device": "Operation not permitted",
-        "null": "allowed",
+        "group's device": "allowed",
+        "another group's device": "Permission denied",
         "packets": "Address family not supported by protocol",
         "internet": "allowed",
         "namespace": "Operation not permitted",
