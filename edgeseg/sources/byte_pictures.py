@@ -52,7 +52,12 @@ PIXEL_FORMATS = {
 
 
 class BytePictures(Protocol):
-    """Takes bytes in pieces of any size, gives pictures."""
+    """Takes bytes in pieces of any size, gives pictures.
+
+    held_back: whether a picture is given only when the first bytes after it come.
+    """
+
+    held_back: bool
 
     def feed(self, data: bytes) -> NDArray[np.uint8] | None:
         """Returns the newest picture that `data` completes, BGR uint8 (H, W, 3), or None.
@@ -64,6 +69,8 @@ class BytePictures(Protocol):
 
 class RawPictures:
     """Pictures of one size and format, one after the other with nothing between them."""
+
+    held_back = False
 
     def __init__(self, size_wh: tuple[int, int], pixel_format: str) -> None:
         self._format = PIXEL_FORMATS[pixel_format]
@@ -87,6 +94,8 @@ class RawPictures:
 
 class JpegPictures:
     """JPEG pictures one after the other; what lies between them (text, multipart headers) is passed over."""
+
+    held_back = False
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -147,6 +156,8 @@ class JpegPictures:
 
 class H264Pictures:
     """H.264 as a byte stream (Annex B). A picture is known to be whole when the next one begins."""
+
+    held_back = True
 
     def __init__(self) -> None:
         codec = av.CodecContext.create("h264", "r")

@@ -62,11 +62,14 @@ class CommandSource:
         self._pictures: BytePictures = JpegPictures()
         self._interrupted = False
         self._index = 0
+        # When its last bytes came.
+        self._came_ns = 0
 
     def __enter__(self) -> CommandSource:
         command = self._build()
         self._pictures = command.pictures()
         self.fps = command.fps
+        self._came_ns = time.monotonic_ns()
         self._child = Child(self.name, command.arguments, apart=command.apart)
         if self._interrupted:
             self._child.wake()
@@ -93,7 +96,7 @@ class CommandSource:
                 raise SourceSilentError(
                     f"{self.name}: has written no picture for {limit_s:g} s" + (f": {words}" if words else "")
                 ) from None
-            now_ns = time.monotonic_ns()
+            came_ns, self._came_ns = self._came_ns, time.monotonic_ns()
             if data is None:
                 return None
             if not data:
@@ -104,7 +107,8 @@ class CommandSource:
                 raise SourceUnavailableError(f"{self.name}: {error}; say what it writes, see --help") from error
             if image is not None:
                 self._index += 1
-                return Frame(image, self._index - 1, now_ns, self.name)
+                captured_ns = came_ns if self._pictures.held_back else self._came_ns
+                return Frame(image, self._index - 1, captured_ns, self.name)
 
     def interrupt(self) -> None:
         self._interrupted = True
