@@ -127,7 +127,7 @@ def test_a_reload_changes_what_can_change_and_restarts_nothing(service: Machine)
 
 
 PROBE = """
-import json, os, pathlib, socket
+import ctypes, json, os, pathlib, socket, time
 def attempt(work):
     try:
         work()
@@ -144,6 +144,8 @@ found = {
     "group's device": attempt(lambda: os.open("/dev/camera", os.O_RDWR)),
     "another group's device": attempt(lambda: os.open("/dev/others", os.O_RDWR)),
     "packets": attempt(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
+    "clock asked": ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) >= 0,
+    "clock set": attempt(lambda: time.clock_settime(time.CLOCK_REALTIME, time.time())),
     "internet": attempt(lambda: socket.socket(socket.AF_INET).close()),
     "namespace": attempt(lambda: os.unshare(os.CLONE_NEWUTS) if hasattr(os, "unshare") else socket.sethostname("x")),
     "status": dict(line.split(":\\t", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines()),
@@ -174,6 +176,8 @@ def test_it_can_do_what_it_must_and_nothing_else(service: Machine) -> None:
         "group's device": "allowed",
         "another group's device": "Permission denied",
         "packets": "Address family not supported by protocol",
+        "clock asked": True,
+        "clock set": "Operation not permitted",
         "internet": "allowed",
         "namespace": "Operation not permitted",
     }
