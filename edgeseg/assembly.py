@@ -220,6 +220,7 @@ class Assembly:
             events=self.events,
             access=config.http,
             token=token,
+            webrtc=config.http.webrtc,
             routes=[metrics_route(lambda: render(self.families()))],
         )
 
@@ -287,7 +288,17 @@ class Changes:
 #: Keys of the configuration that change while it runs, beside sources and the model; and those that cannot.
 APPLIED_AT_ONCE = ("model", "heat", "overlay", "fusion", "privacy", "person_in_path", "max_age", "too_old", "log.level")
 HTTP_AT_ONCE = tuple(f"http.{key}" for key in Access.model_fields)
-AFTER_A_START = ("duration", "output", "push", "http.address", "event_log", "webhook", "mqtt", "log.interval")
+AFTER_A_START = (
+    "duration",
+    "output",
+    "push",
+    "http.address",
+    "http.webrtc",
+    "event_log",
+    "webhook",
+    "mqtt",
+    "log.interval",
+)
 
 
 def open_segmenter(config: Config, threads: int | None = None, model: Path | None = None) -> Segmenter:

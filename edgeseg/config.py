@@ -124,6 +124,7 @@ class HttpConfig(Access):
     """The live page and who may open it; without an address there is none."""
 
     address: HttpAddress | None = None
+    webrtc: bool = False
 
 
 class LogConfig(Part):

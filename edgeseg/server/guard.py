@@ -64,8 +64,6 @@ class Refused(Exception):
         self.wait_s = wait_s
 
 
-
-
 class Guard:
     """Decides who gets in: by the name they reach the page by, the site they come from and the key they have."""
 

@@ -9,9 +9,11 @@ import os
 import ssl
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -28,6 +30,9 @@ from edgeseg.server.keys import Keys
 from edgeseg.server.routes import build_app
 from edgeseg.server.tls import load_certificate, open_tls
 from edgeseg.server.view import View
+
+if TYPE_CHECKING:
+    from edgeseg.server.webrtc import Peers
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +58,17 @@ class LivePage:
         access: Access | None = None,
         token: str | None = None,
         routes: Sequence[web.AbstractRouteDef] = (),
+        webrtc: bool = False,
     ) -> None:
         """`token` is the environment's (EDGESEG_TOKEN) and goes before the one of `access`.
 
-        `routes` are answered beside the page's own, to whoever has logged in.
+        `routes` are answered beside the page's own, to whoever has logged in. `webrtc` offers video that way too, from
+        UDP ports of every address of this machine but loopback.
         """
         self._access = access or Access()
         self.name = self.url = address.url_over(tls=self._access.certificate is not None)
         self._address, self._views, self._events, self._routes = address, views, events, routes
-        self._token = token
+        self._token, self._webrtc = token, webrtc
         self._tls: ssl.SSLContext | None = None
         self._guard: Guard | None = None
         self._thread: threading.Thread | None = None
@@ -70,6 +77,8 @@ class LivePage:
 
     def __enter__(self) -> LivePage:
         keys = Keys.load(self._access, self._address, self._token)
+        if self._webrtc and find_spec("aiortc") is None:
+            raise UsageError("http.webrtc: needs aiortc; pip install 'edgeseg[webrtc]'")
         if self._access.certificate is not None:
             self._tls = open_tls(self._access.certificate, self._access.key)
         elif not self._address.loopback:
@@ -144,8 +153,9 @@ class LivePage:
             hosts = Hosts(self._address, self._access.hosts)
             guard = self._guard = Guard(keys, hosts, logins, tls=self._tls is not None)
             broadcasts = {view.name: Broadcast(view, pictures) for view in self._views}
+            peers = self._make_peers(pictures)
             runner = web.AppRunner(
-                build_app(broadcasts, self._events, guard, self._routes),
+                build_app(broadcasts, self._events, guard, self._routes, peers),
                 # A viewer that leaves while no picture comes is let go at once.
                 handler_cancellation=True,
                 access_log=None,
@@ -160,10 +170,19 @@ class LivePage:
             listener = Listener(runner.server, self._access.connections, self._tls)
             guard.set_port(port := await listener.open(self._address))
             stack.callback(listener.close)
+            if peers is not None:
+                stack.push_async_callback(peers.close)
             for broadcast in broadcasts.values():
                 await stack.enter_async_context(broadcast.running())
             started.set_result(port)
             await self._stop.wait()
+
+    def _make_peers(self, executor: Executor) -> Peers | None:
+        if not self._webrtc:
+            return None
+        from edgeseg.server.webrtc import Peers
+
+        return Peers(executor)
 
 
 def _stand_back() -> None:

@@ -6,22 +6,26 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from edgeseg.events import Events
 from edgeseg.server.broadcast import MOST_LOOKS, Broadcast, TooManyLooks
 from edgeseg.server.guard import Guard, Handler
-from edgeseg.server.login import add_login
+from edgeseg.server.login import add_login, read_body
 from edgeseg.server.look import Look
 from edgeseg.server.state import describe_page, is_ready, is_well
 from edgeseg.server.stream import send_stream
 from edgeseg.server.view import find_silence
 
+if TYPE_CHECKING:
+    from edgeseg.server.webrtc import Peers
+
 #: Served as they are, to everybody: what they show comes from elsewhere.
 STATIC = {
     "/page.css": ("page.css", "text/css"),
-    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in ("page", "camera", "stream", "chart")},
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in ("page", "camera", "stream", "call", "chart")},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 PUBLIC = frozenset({*STATIC, "/login", "/logout", "/healthz", "/readyz"})
@@ -34,9 +38,16 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def build_app(
-    broadcasts: Mapping[str, Broadcast], events: Events, guard: Guard, routes: Sequence[web.AbstractRouteDef] = ()
+    broadcasts: Mapping[str, Broadcast],
+    events: Events,
+    guard: Guard,
+    routes: Sequence[web.AbstractRouteDef] = (),
+    peers: Peers | None = None,
 ) -> web.Application:
-    """Returns the web application over the cameras by name; `routes` are answered beside its own, after a log-in."""
+    """Returns the web application over the cameras by name; `routes` are answered beside its own, after a log-in.
+
+    `peers` are the WebRTC viewers, None where that was not asked for.
+    """
     views = [broadcast.view for broadcast in broadcasts.values()]
 
     def find(request: web.Request) -> Broadcast:
@@ -71,7 +82,9 @@ def build_app(
 
     @_kept(STATE_S)
     def describe() -> bytes:
-        return json.dumps(describe_page(broadcasts.values(), last_event())).encode()
+        state = describe_page(broadcasts.values(), last_event())
+        watching = 0 if peers is None else peers.count
+        return json.dumps({**state, "viewers": state["viewers"] + watching, "webrtc": peers is not None}).encode()
 
     @_kept(STATE_S)
     def list_events() -> bytes:
@@ -105,11 +118,33 @@ def build_app(
     for path, make in {"state": describe, "events": list_events, "shares": list_shares}.items():
         app.router.add_get(f"/api/{path}", _json(make))
     app.router.add_get("/api/session", session)
+    if peers is not None:
+        add_offers(app, peers, find, guard)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     add_login(app, guard)
     app.router.add_routes(routes)
     return app
+
+
+def add_offers(app: web.Application, peers: Peers, find: Callable[[web.Request], Broadcast], guard: Guard) -> None:
+    """Adds what answers browsers that want video over WebRTC."""
+    from edgeseg.server.webrtc import BadOffer, TooManyPeers
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            offer = json.loads(await read_body(request, LARGEST_BODY))
+            answer = await peers.answer(find(request).view, offer, guard.admit(request))
+        except TooManyPeers as error:
+            raise web.HTTPServiceUnavailable(text="too many watch this way already\n") from error
+        except (ValueError, RecursionError) as error:
+            raise web.HTTPBadRequest(text="an offer is a JSON object\n") from error
+        except BadOffer as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from error
+        return web.json_response(answer, headers=NO_STORE)
+
+    for prefix in ("", "/cameras/{camera}"):
+        app.router.add_post(f"{prefix}/offer", answer)
 
 
 def _read_look(request: web.Request, broadcast: Broadcast) -> Look:

@@ -1,5 +1,6 @@
 // One camera on the page: its picture, what stands over it when there is none, and its line of numbers.
 
+import { Call } from "./call.js";
 import { PictureStream } from "./stream.js";
 
 const LAG_MS = 1500;
@@ -13,7 +14,7 @@ export function number(value, digits = 0) {
 }
 
 export class Camera {
-  constructor(state, { onRefused, onChange }) {
+  constructor(state, { onRefused, onCallFailed, onChange }) {
     this.name = state.name;
     this.state = state;
     this.ageMs = null;
@@ -26,8 +27,11 @@ export class Camera {
     this.element.dataset.name = this.name;
     this.part("h2").textContent = this.name;
     this.part(".open").setAttribute("aria-label", `Enlarge ${this.name}`);
-    this.part(".picture").setAttribute("aria-label", `${this.name}: live picture with road, vehicles and people coloured`);
-    this.stream = new PictureStream(this.part(".picture"), {
+    for (const picture of this.element.querySelectorAll(".picture")) {
+      picture.setAttribute("aria-label", `${this.name}: live picture with road, vehicles and people coloured`);
+    }
+    this.call = new Call(this.part("video"), { onFailed: onCallFailed });
+    this.stream = new PictureStream(this.part("canvas"), {
       onRefused,
       onPicture: (ageMs, lagMs) => {
         this.ageMs = ageMs + lagMs;
@@ -41,16 +45,35 @@ export class Camera {
   }
 
   watch(look) {
+    this.showAs("canvas");
+    this.call.stop();
     this.stream.start(`${this.base("stream.mjpg")}?notices=0${look}`);
+  }
+
+  // The same as video, in the run's own look.
+  watchVideo() {
+    this.showAs("video");
+    this.stream.stop();
+    this.ageMs = null;
+    this.lagMs = 0;
+    this.call.start(this.base("offer"));
+  }
+
+  showAs(kind) {
+    this.part("canvas").hidden = kind !== "canvas";
+    this.part("video").hidden = kind !== "video";
   }
 
   // A picture a second, for cameras beyond what a browser has connections for.
   glance(look) {
+    this.showAs("canvas");
+    this.call.stop();
     this.stream.start(`${this.base("snapshot.jpg")}?${look.slice(1)}`, { slowly: true });
   }
 
   rest() {
     this.stream.stop();
+    this.call.stop();
   }
 
   // What is to be said of the camera: in a word, and over the picture when there is no live one.
@@ -71,6 +94,7 @@ export class Camera {
 
   show(connected) {
     const { state } = this;
+    if (connected && state.live) this.call.check();
     const said = this.judge(connected);
     const pill = this.part(".pill");
     pill.dataset.kind = said.kind;

@@ -13,15 +13,18 @@ const cameras = new Map();
 let connected = false;
 let lastEvent = null;
 let minutes = 5;
+let webrtc = false;
 const look = { hidden: new Set(), opacity: null };
+let saving = false;
 
 // The address of the page tells what it shows, so that a reload, a link and the back button find it again:
-// #front?hide=person&opacity=60
+// #front?hide=person&opacity=60, or #front?video=webrtc
 function readPlace() {
   const [name, query] = location.hash.slice(1).split("?");
   const fields = new URLSearchParams(query ?? "");
   look.hidden = new Set((fields.get("hide") ?? "").split(",").filter(Boolean));
   look.opacity = fields.has("opacity") ? Number(fields.get("opacity")) : null;
+  saving = fields.get("video") === "webrtc";
   return name;
 }
 
@@ -33,7 +36,7 @@ function lookQuery() {
 }
 
 function placeOf(name) {
-  const query = lookQuery();
+  const query = saving ? "video=webrtc" : lookQuery();
   return `#${name}${query && "?"}${query}`;
 }
 
@@ -57,6 +60,7 @@ function showPlace() {
     camera.part(".open").hidden = Boolean(one);
     camera.part(".open").href = placeOf(camera.name);
     if (!shown || document.hidden || !connected) camera.rest();
+    else if (saving && webrtc) camera.watchVideo();
     else if (streams++ < MOST_STREAMS) camera.watch(query && `&${query}`);
     else camera.glance(query && `&${query}`);
   }
@@ -70,9 +74,17 @@ function showPlace() {
 }
 
 function changeLook() {
+  // Colours of one's own are drawn into the picture stream only.
+  if (lookQuery()) saving = false;
   history.replaceState(null, "", placeOf(chosen()?.name ?? ""));
   setText(byId("notice"), "");
   showPlace();
+}
+
+function callFailed(text) {
+  saving = false;
+  changeLook();
+  setText(byId("notice"), `The smaller video does not get here (${text}); this is the picture stream.`);
 }
 
 function refused(status, text) {
@@ -120,6 +132,8 @@ function showLook() {
   for (const row of byId("classes").children) row.querySelector("input").checked = !look.hidden.has(row.dataset.name);
   const own = cameras.size ? (chosen() ?? cameras.values().next().value).state.opacity : 50;
   const opacity = look.opacity ?? own;
+  byId("saving").hidden = !webrtc;
+  byId("save").checked = saving;
   byId("opacity").value = opacity;
   setText(byId("opacity-value"), `${opacity} %`);
 }
@@ -147,10 +161,11 @@ function showNumbers(camera) {
 }
 
 function show(state) {
+  webrtc = state.webrtc;
   if (state.cameras.map((item) => item.name).join() !== [...cameras.keys()].join()) {
     cameras.forEach((camera) => camera.rest());
     cameras.clear();
-    for (const item of state.cameras) cameras.set(item.name, new Camera(item, { onRefused: refused, onChange: announce }));
+    for (const item of state.cameras) cameras.set(item.name, new Camera(item, { onRefused: refused, onCallFailed: callFailed, onChange: announce }));
     byId("cameras").replaceChildren(...[...cameras.values()].map((camera) => camera.element));
     makeClassRows(state.cameras[0].classes);
     askShares();
@@ -258,6 +273,12 @@ byId("opacity").addEventListener("input", (event) => {
   setText(byId("opacity-value"), `${look.opacity} %`);
   clearTimeout(sliding);
   sliding = setTimeout(changeLook, 150);
+});
+byId("save").addEventListener("change", (event) => {
+  saving = event.target.checked;
+  look.hidden = new Set();
+  look.opacity = null;
+  changeLook();
 });
 window.addEventListener("hashchange", () => {
   showPlace();

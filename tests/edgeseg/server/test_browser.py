@@ -264,3 +264,40 @@ def test_everything_has_a_name_for_who_cannot_see_it(open_page: OpenPage) -> Non
         assert page.evaluate("getComputedStyle(document.querySelector('.pill'), '::before').animationName") == "none"
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
+
+
+def test_video_over_webrtc_plays_tells_of_a_lost_camera_and_falls_back(open_page: OpenPage) -> None:
+    pytest.importorskip("aiortc", reason="needs aiortc: pip install 'edgeseg[webrtc]'")
+    with Site(webrtc=True) as site, Drive(site.cameras[0]) as drive:
+        page = open_page(site.page.url)
+        wait_for_kind(page, "live")
+        page.get_by_role("switch", name="Save bandwidth").check()
+        page.wait_for_function("() => document.querySelector('video').currentTime > 0.5")
+        assert page.locator("canvas").is_hidden()
+        assert page.url.endswith("#front?video=webrtc")
+        wait_until_it_moves(page)
+        wait_for_color(page, "road", (64, 140, 105))
+        assert site.state()["viewers"] == 0, "the picture stream was let go"
+        assert site.get("/api/state").json["viewers"] == 1
+        drive.lose("unplugged")
+        wait_for_kind(page, "lost")
+        drive.bring_back()
+        wait_for_kind(page, "live")
+        wait_until_it_moves(page)
+        # Colours of one's own are drawn into the picture stream.
+        page.get_by_role("switch", name="person").uncheck()
+        wait_for_color(page, "person", (200, 150, 120))
+        assert page.locator("video").is_hidden()
+        page.wait_for_function("() => fetch('api/state').then(it => it.json()).then(it => it.viewers === 1)")
+
+
+def test_where_video_does_not_get_through_there_is_the_picture_stream(open_page: OpenPage) -> None:
+    pytest.importorskip("aiortc", reason="needs aiortc: pip install 'edgeseg[webrtc]'")
+    with Site(webrtc=True) as site, Drive(site.cameras[0]):
+        page = open_page(site.page.url)
+        wait_for_kind(page, "live")
+        page.route("**/offer", lambda route: route.fulfill(status=503, body="too many watch this way already\n"))
+        page.get_by_role("switch", name="Save bandwidth").check()
+        page.wait_for_function("() => document.getElementById('notice').innerText.includes('too many watch')")
+        wait_until_it_moves(page)
+        assert not page.get_by_role("switch", name="Save bandwidth").is_checked()
