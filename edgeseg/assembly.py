@@ -31,7 +31,7 @@ from edgeseg.metrics import Metrics, Summary
 from edgeseg.overlay import draw_overlay
 from edgeseg.pipeline import Pipeline
 from edgeseg.privacy import PeopleBlur
-from edgeseg.segmenter import Segmenter
+from edgeseg.segmenter import SMALL_BUNDLED_MODEL, Segmenter
 from edgeseg.server.access_config import Access
 from edgeseg.sinks import Sink, open_sink
 from edgeseg.sinks.growing import growing_path
@@ -48,7 +48,7 @@ from edgeseg.telemetry.families import (
     process_families,
 )
 from edgeseg.telemetry.parts import make_telemetry
-from edgeseg.upkeep import SMALL_MODEL, Upkeep
+from edgeseg.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from edgeseg.server.page import LivePage
@@ -238,7 +238,7 @@ class Assembly:
 
     def _look_after(self, config: Config) -> Upkeep:
         """Raises ModelError when the smaller model cannot be had."""
-        small = config.heat.model or (SMALL_MODEL if config.model.path is None else None)
+        small = config.heat.model or (SMALL_BUNDLED_MODEL if config.model.path is None else None)
         if (
             config.heat.enabled
             and small is not None

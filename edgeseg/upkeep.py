@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Protocol
 
 from edgeseg.board import Board, BoardReading
@@ -17,8 +16,6 @@ from edgeseg.pipeline import Segments
 
 #: How often the board is read and the ladder asked.
 EVERY_S = 1.0
-#: The smaller of the bundled models: the same weights for a smaller picture.
-SMALL_MODEL = Path(__file__).parent / "models" / "edgeseg-nano-320x192-int8.tflite"
 
 
 class Adjustable(Protocol):
