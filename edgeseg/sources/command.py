@@ -24,6 +24,7 @@ START_S = 9.0
 READ_S = 2.5
 #: What a command is called is cut after so many signs.
 NAME_SIGNS = 80
+FORMS = "pipe:COMMAND for MJPEG, pipe:h264:COMMAND, or pipe:WIDTHxHEIGHT/FORMAT:COMMAND for raw pictures"
 EXAMPLE = "pipe:rpicam-vid --codec mjpeg -t 0 -n -o -"
 
 _PIPE = re.compile(
@@ -104,7 +105,7 @@ class CommandSource:
             try:
                 image = self._pictures.feed(data)
             except DataError as error:
-                raise SourceUnavailableError(f"{self.name}: {error}; say what it writes, see --help") from error
+                raise SourceUnavailableError(f"{self.name}: {error}; give {FORMS}") from error
             if image is not None:
                 self._index += 1
                 captured_ns = came_ns if self._pictures.held_back else self._came_ns
