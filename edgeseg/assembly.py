@@ -31,6 +31,8 @@ from edgeseg.metrics import Metrics, Summary
 from edgeseg.overlay import draw_overlay
 from edgeseg.pipeline import Pipeline
 from edgeseg.privacy import PeopleBlur
+from edgeseg.recording.archive import Archive
+from edgeseg.recording.recorder import Recorder
 from edgeseg.segmenter import SMALL_BUNDLED_MODEL, Segmenter
 from edgeseg.server.access_config import Access
 from edgeseg.sinks import Sink, open_sink
@@ -46,6 +48,7 @@ from edgeseg.telemetry.families import (
     lane_families,
     path_family,
     process_families,
+    recorder_families,
 )
 from edgeseg.telemetry.parts import make_telemetry
 from edgeseg.upkeep import Upkeep
@@ -70,6 +73,11 @@ class Assembly:
         self.events = Events()
         self._wait_for_cameras = wait_for_cameras
         self.paths: dict[str, PathSink] = {}
+        self.recorders: dict[str, Recorder] = {}
+        recording = config.recording
+        self._archive = None
+        if recording.folder is not None:
+            self._archive = Archive(recording.folder, recording.keep, events=self.events)
         self._views: list[View] = []
         self._ticks: list[Callable[[], None]] = []
         self._parts = contextlib.ExitStack()
@@ -119,6 +127,7 @@ class Assembly:
         yield from board_families(self.upkeep.reading, self.upkeep.step)
         yield event_family(self.events.counts())
         yield path_family({name: path.person_in_path for name, path in self.paths.items()})
+        yield from recorder_families(self.recorders)
         for part in self.telemetry:
             yield from part.families()
 
@@ -191,6 +200,10 @@ class Assembly:
     def _make_lane(self, name: str, camera: NamedCamera, sinks: list[Sink]) -> Lane:
         self.paths[name] = PathSink(camera.person_in_path or PathConfig(), self.events, name)
         sinks = [*sinks, self.paths[name], *choose_pushes(self.config, name, self.events)]
+        if self._archive is not None:
+            recorder = Recorder(self.config.recording, self._archive, camera=name, events=self.events)
+            self.recorders[name] = recorder
+            sinks.append(recorder)
         health = Health(events=self.events, camera=name)
         source = self._open(name, camera, health, self.config)
         metrics = Metrics(source=source.name, live=source.live)
@@ -269,6 +282,8 @@ class Assembly:
         )
 
     def _tick(self) -> None:
+        for lane in self.lanes.values():
+            lane.health.temperature_c = self.upkeep.reading.temperature_c
         for work in self._ticks:
             work()
 
@@ -292,6 +307,7 @@ AFTER_A_START = (
     "duration",
     "output",
     "push",
+    "recording",
     "http.address",
     "http.webrtc",
     "event_log",

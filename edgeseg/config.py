@@ -23,6 +23,7 @@ from edgeseg.fields import Duration, Part, Size
 from edgeseg.heat_config import HeatConfig
 from edgeseg.overlay import DEFAULT_OPACITY
 from edgeseg.push.address import PushAddress
+from edgeseg.recording.config import RecordingConfig
 from edgeseg.runtimes import RuntimeChoice
 from edgeseg.server.access_config import Access
 from edgeseg.server.address import Address
@@ -154,6 +155,7 @@ class Config(Part):
     overlay: OverlayConfig = OverlayConfig()
     output: OutputConfig = OutputConfig()
     push: tuple[PushTo, ...] = ()
+    recording: RecordingConfig = RecordingConfig()
     http: HttpConfig = HttpConfig()
     event_log: EventLogConfig = EventLogConfig()
     webhook: WebhookConfig = WebhookConfig()

@@ -29,6 +29,8 @@ class Health:
     def __init__(self, *, stall_after_s: float = 5.0, events: Events | None = None, camera: str | None = None) -> None:
         """`events` hear of every loss, return and change of the picture of `camera`."""
         self.stall_after_s = stall_after_s
+        #: Of the board it runs on, set by whoever reads it; None while unknown.
+        self.temperature_c: float | None = None
         self._events, self._camera = events, camera
         self._lock = threading.Lock()
         self._progress_ns = time.monotonic_ns()
@@ -145,6 +147,7 @@ class Health:
                 "lost_reason": self._lost_reason,
                 "reconnects": self._reconnects,
                 "condition": self._condition,
+                "temperature_c": self.temperature_c,
                 "rss_bytes": rss_bytes(),
             }
 

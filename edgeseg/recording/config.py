@@ -24,13 +24,13 @@ class KeepConfig(Part):
 
 
 class RecordingConfig(Part):
-    """Where and what is recorded.
+    """Where and what is recorded; without a folder nothing is.
 
     segment: seconds of a file. picture: as the camera gave it, or with the overlay. records: whether a JSONL file goes
     with each video.
     """
 
-    folder: Path
+    folder: Path | None = None
     picture: Literal["overlay", "raw"] = "overlay"
     segment: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
     records: bool = True

@@ -14,6 +14,7 @@ from edgeseg.exposition import Family
 from edgeseg.health import rss_bytes
 from edgeseg.ladder import Step
 from edgeseg.lane import Lane
+from edgeseg.recording.recorder import Recorder
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -108,6 +109,26 @@ def path_family(occupied: Mapping[str, bool]) -> Family:
     for name, somebody in occupied.items():
         family.add(somebody, camera=name)
     return family
+
+
+def recorder_families(recorders: Mapping[str, Recorder]) -> Iterator[Family]:
+    """Yields how the recording of each camera does; of deleted and repaired segments all cameras' together."""
+    recording = Family("edgeseg_recording", "gauge", "1 while pictures are recorded, 0 while the recording is paused.")
+    segments = Family("edgeseg_recording_segments_total", "counter", "Segments that were completed.")
+    size = Family("edgeseg_recording_written_bytes_total", "counter", "Bytes that were recorded.")
+    lost = Family("edgeseg_recording_frames_lost_total", "counter", "Pictures that are in no segment.")
+    deleted = Family("edgeseg_recording_segments_deleted_total", "counter", "Segments that made room.")
+    repaired = Family("edgeseg_recording_segments_repaired_total", "counter", "Segments that a killed run had left.")
+    for name, recorder in recorders.items():
+        status = recorder.status()
+        recording.add(status.state == "recording", camera=name)
+        segments.add(status.segments, camera=name)
+        size.add(status.bytes, camera=name)
+        lost.add(status.lost, camera=name)
+    for status in [recorder.status() for recorder in recorders.values()][:1]:
+        deleted.add(status.deleted)
+        repaired.add(status.repaired)
+    yield from (recording, segments, size, lost, deleted, repaired)
 
 
 def process_families(root: Path = Path("/proc/self")) -> Iterator[Family]:
