@@ -1,6 +1,6 @@
-"""Runs everything for a long time: `python -m benchmarks.soak [--minutes 60]`, from the checkout, with mosquitto there.
+"""Runs everything for a long time: `python -m benchmarks.soak [--minutes 60]`, from the checkout. Needs mosquitto.
 
-The bundled drive in a loop, with the page and a viewer that comes and goes, the recorder and MQTT to a real broker. Bar:
+The bundled drive in a loop, with the page, a viewer that comes and goes, the recorder and MQTT to a real broker. Bar:
 after ten minutes of warm-up the resident memory grows by less than 2 MB an hour (the slope of a line fitted to it), and
 at the end there are no more threads and descriptors than after the warm-up.
 
