@@ -70,7 +70,7 @@ def test_yaml_in_the_readme_is_what_the_program_reads(tmp_path: Path) -> None:
 
     config, mapping = _blocks("yaml")
     (tmp_path / "edgeseg.yaml").write_text(config)
-    assert load_config(tmp_path / "edgeseg.yaml", []).source == "/dev/video0"
+    assert list(load_config(tmp_path / "edgeseg.yaml", []).cameras) == ["front", "rear"]
     assert LabelMapping.parse(mapping, "mine").name == "mine"
 
 
