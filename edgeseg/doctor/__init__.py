@@ -55,13 +55,14 @@ def _groups(wanted: Wanted, root: Path) -> Iterator[Callable[[], list[Finding]]]
     """Yields the checks in their order; each is imported when it is called."""
 
     def cameras() -> list[Finding]:
-        from edgeseg.doctor.cameras import check_cameras, check_csi, check_streams
+        from edgeseg.doctor.cameras import check_cameras, check_csi
 
-        return [
-            *check_cameras(wanted.cameras, root),
-            *check_csi(wanted.cameras, root),
-            *check_streams(wanted.cameras),
-        ]
+        return [*check_cameras(wanted.cameras, root), *check_csi(wanted.cameras, root)]
+
+    def servers() -> list[Finding]:
+        from edgeseg.doctor.servers import check_broker, check_streams
+
+        return [*check_streams(wanted.cameras), *check_broker(wanted.broker)]
 
     def model() -> list[Finding]:
         from edgeseg.doctor.model import check_model
@@ -74,9 +75,10 @@ def _groups(wanted: Wanted, root: Path) -> Iterator[Callable[[], list[Finding]]]
         return check_encoder()
 
     def storage() -> list[Finding]:
-        from edgeseg.doctor.storage import check_storage
+        from edgeseg.doctor.storage import LOW_BYTES, check_storage
 
-        return check_storage(wanted.recordings or Path.cwd(), root)
+        folder = wanted.folder / (wanted.recordings or "")
+        return check_storage(folder, root, low_bytes=LOW_BYTES + wanted.keep_free_bytes)
 
     def page() -> list[Finding]:
         from edgeseg.doctor.page import check_page
@@ -98,7 +100,7 @@ def _groups(wanted: Wanted, root: Path) -> Iterator[Callable[[], list[Finding]]]
 
         return check_permissions(wanted.config, root)
 
-    yield from (cameras, model, encoder, storage, page, heat, clock, permissions)
+    yield from (cameras, servers, model, encoder, storage, page, heat, clock, permissions)
 
 
 def _read_wanted(config: Path | None) -> tuple[Wanted, list[Finding]]:

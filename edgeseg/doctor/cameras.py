@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from edgeseg.doctor.finding import Finding
 from edgeseg.doctor.processes import holders_of_device
@@ -24,9 +22,6 @@ PI_TOOLS = ("rpicam-vid", "libcamera-vid")
 JETSON_TOOL = "gst-launch-1.0"
 #: GStreamer is everywhere; this part of it, which reads the camera, comes with JetPack.
 JETSON_PLUGIN = "usr/lib/*/gstreamer-1.0/libgstnvarguscamerasrc.so"
-#: Where a stream's address says no port.
-STREAM_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935}
-CONNECT_LIMIT_S = 3.0
 
 
 def check_cameras(
@@ -83,29 +78,6 @@ def check_csi(wanted: Sequence[WantedCamera], root: Path = Path("/"), *, path: s
     if tools:
         return [Finding("csi", "ok", f"CSI cameras are read by {', '.join(tools)}", details=details)]
     return [Finding("csi", "ok", "no program for CSI cameras, and none is asked for", details=details)]
-
-
-def check_streams(wanted: Sequence[WantedCamera]) -> list[Finding]:
-    """Looks whether the server of every stream can be reached. Names hosts only: an address may hold a password."""
-    findings = []
-    for camera in wanted:
-        if (server := _place_of(camera.source)) is None:
-            continue
-        place = "{}:{}".format(*server)
-        try:
-            socket.create_connection(server, timeout=CONNECT_LIMIT_S).close()
-        except OSError as error:
-            findings.append(
-                Finding(
-                    "streams",
-                    "problem",
-                    f"{camera.name}: {place} cannot be reached: {error.strerror or error}",
-                    "check that the camera is on, its address and port, and that this machine is in its network",
-                )
-            )
-        else:
-            findings.append(Finding("streams", "ok", f"{camera.name}: {place} can be reached"))
-    return findings
 
 
 def _check_wanted(wanted: WantedCamera, found: dict[str, CameraInfo], root: Path) -> Iterator[Finding]:
@@ -223,18 +195,6 @@ def _unreadable(what: str, error: OSError) -> Finding:
         f"{what}: does not answer: {(error.strerror or str(error)).lower()}",
         "unplug it and plug it in",
     )
-
-
-def _place_of(source: str) -> tuple[str, int] | None:
-    """Returns host and TCP port of a stream's server, None when it is no such stream."""
-    parts = urlsplit(source)
-    if parts.scheme not in STREAM_PORTS or not parts.hostname:
-        return None
-    try:
-        return parts.hostname, parts.port or STREAM_PORTS[parts.scheme]
-    except ValueError:
-        # The configuration has told of it already.
-        return None
 
 
 def _read(path: Path) -> str:

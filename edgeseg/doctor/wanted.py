@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from edgeseg.server.address import Address
 
 
+#: The folders of the service's configurations and of its states, see systemd/.
+SERVICE_CONFIGS = Path("/etc/edgeseg")
+SERVICE_STATES = Path("/var/lib/edgeseg")
+
+
+def working_folder(config: Path | None) -> Path:
+    """Returns where a run with that configuration is: the service's folder for one of its own, else where we are."""
+    if config is None or config.absolute().parent != SERVICE_CONFIGS:
+        return Path.cwd()
+    return SERVICE_STATES if config.stem == "edgeseg" else SERVICE_STATES / config.stem
+
+
 @dataclass(frozen=True, slots=True)
 class WantedCamera:
     """A source and what is asked of it. size_wh, fps: None where it may choose."""
@@ -26,21 +38,28 @@ class WantedCamera:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a run would use. recordings: the folder of the recorder, None without one; page: None without one."""
+    """What a run would use. page, broker, recordings: None without one.
+
+    broker: host and port. folder: where it runs, and what paths such as `recordings` start from. keep_free_bytes: what
+    the recorder leaves to others.
+    """
 
     cameras: tuple[WantedCamera, ...] = ()
     model: Path | None = None
     threads: int = 1
     runtime: RuntimeChoice = "auto"
     page: Address | None = None
+    broker: tuple[str, int] | None = None
+    folder: Path = Path()
     recordings: Path | None = None
+    keep_free_bytes: int = 0
     heat: HeatConfig | None = None
     config: Path | None = None
 
     @classmethod
     def of(cls, config: Config, path: Path | None = None) -> Wanted:
         """Returns what `config`, read from `path`, asks for."""
-        recording = getattr(config, "recording", None)
+        broker = config.mqtt.broker
         return cls(
             cameras=tuple(
                 WantedCamera(name, camera.source, camera.format, camera.size, camera.fps)
@@ -50,7 +69,10 @@ class Wanted:
             threads=config.model.threads,
             runtime=config.model.runtime,
             page=config.http.address,
+            broker=None if broker is None else (broker.host, config.mqtt.port),
             heat=config.heat,
-            recordings=None if recording is None else recording.folder,
+            folder=working_folder(path),
+            recordings=config.recording.folder,
+            keep_free_bytes=config.recording.keep.free,
             config=path,
         )

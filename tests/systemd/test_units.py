@@ -108,6 +108,14 @@ def test_the_default_configuration_is_valid_and_lets_nobody_in_from_outside() ->
     assert config.http.address.loopback
 
 
+def test_what_the_default_configuration_leaves_out_may_be_put_in(tmp_path: Path) -> None:
+    path = tmp_path / "edgeseg.yaml"
+    text = (FOLDER / "edgeseg.yaml").read_text(encoding="utf-8")
+    path.write_text(re.sub(r"^# (recording:|  \w+:)", r"\1", text, flags=re.MULTILINE), encoding="utf-8")
+    assert check_config(path) == []
+    assert load_config(path).recording.folder == Path("recordings")
+
+
 def test_the_user_is_in_the_groups_that_the_rules_give_devices_to(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     subprocess.run(

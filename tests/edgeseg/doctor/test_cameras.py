@@ -1,17 +1,16 @@
-"""Cameras, CSI tools and streams, on made-up roots and drivers, and on real sockets."""
+"""Cameras and what reads CSI cameras, on made-up roots and drivers."""
 
 from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from edgeseg.doctor.cameras import check_cameras, check_csi, check_streams
+from edgeseg.doctor.cameras import check_cameras, check_csi
 from edgeseg.doctor.finding import Finding
 from edgeseg.doctor.v4l2 import CameraInfo, PictureSize, query_camera
 from edgeseg.doctor.wanted import WantedCamera
@@ -182,19 +181,3 @@ def test_gstreamer_reads_a_csi_camera_only_with_the_part_that_a_jetson_has(tmp_p
     plugin.parent.mkdir(parents=True)
     plugin.touch()
     assert levels(check_csi(wanted("csi:"), tmp_path, path="/usr/bin")) == ["ok"]
-
-
-def test_a_stream_whose_server_listens_is_well_and_one_whose_does_not_is_a_problem_without_its_password() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        source = f"rtsp://admin:secret@127.0.0.1:{port}/main"
-        assert levels(check_streams(wanted(source))) == ["ok"]
-    (finding,) = check_streams(wanted(source))
-    assert finding.level == "problem"
-    assert finding.text.startswith(f"front: 127.0.0.1:{port} cannot be reached")
-    assert "secret" not in finding.text + finding.remedy
-
-
-@pytest.mark.parametrize("source", ["0", "drive.mp4", "udp://239.0.0.1:5000", "synthetic:1280x720@30", "pipe:cat x"])
-def test_what_has_no_server_is_not_looked_for(source: str) -> None:
-    assert check_streams(wanted(source)) == []

@@ -18,7 +18,7 @@ from edgeseg.doctor.encoder import check_encoder
 from edgeseg.doctor.finding import Finding, worst
 from edgeseg.doctor.model import check_model
 from edgeseg.doctor.report import as_json, show, to_do
-from edgeseg.doctor.wanted import Wanted, WantedCamera
+from edgeseg.doctor.wanted import Wanted, WantedCamera, working_folder
 from tests.edgeseg.program import environment, run_edgeseg
 
 FINE = Finding("page", "ok", "http://127.0.0.1:8080 is free")
@@ -96,7 +96,8 @@ def test_what_is_wanted_is_what_the_configuration_says(tmp_path: Path) -> None:
     path = tmp_path / "edgeseg.yaml"
     path.write_text(
         "cameras:\n  front: {source: 0, size: 1280x720, fps: 30}\n  rear: {source: 'rtsp://10.0.0.7/main'}\n"
-        "model: {path: x.tflite, threads: 2}\nhttp: {address: 8080}\nheat: {warm_celsius: 60}\n",
+        "model: {path: x.tflite, threads: 2}\nhttp: {address: 8080}\nheat: {warm_celsius: 60}\n"
+        "mqtt: {broker: mq.local}\nrecording: {folder: segments, keep: {free: 3GB}}\n",
         encoding="utf-8",
     )
     wanted = Wanted.of(load_config(path), path)
@@ -105,9 +106,24 @@ def test_what_is_wanted_is_what_the_configuration_says(tmp_path: Path) -> None:
         WantedCamera("rear", "rtsp://10.0.0.7/main"),
     )
     assert (wanted.model, wanted.threads, wanted.config) == (Path("x.tflite"), 2, path)
+    assert wanted.broker == ("mq.local", 1883)
+    assert (wanted.folder, wanted.recordings, wanted.keep_free_bytes) == (Path.cwd(), Path("segments"), 3_000_000_000)
     assert wanted.page is not None
     assert wanted.heat is not None
     assert (wanted.page.port, wanted.heat.warm_celsius) == (8080, 60)
+
+
+@pytest.mark.parametrize(
+    ("config", "folder"),
+    [
+        ("/etc/edgeseg/edgeseg.yaml", "/var/lib/edgeseg"),
+        ("/etc/edgeseg/front.yaml", "/var/lib/edgeseg/front"),
+        ("/srv/edgeseg.yaml", None),
+        (None, None),
+    ],
+)
+def test_paths_start_where_the_run_would(config: str | None, folder: str | None) -> None:
+    assert working_folder(Path(config) if config else None) == (Path(folder) if folder else Path.cwd())
 
 
 def test_everything_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
