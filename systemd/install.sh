@@ -216,6 +216,7 @@ remove_all() {
             systemctl list-units --all --plain --no-legend 'edgeseg@*.service' | cut -d ' ' -f 1
             systemctl list-unit-files --plain --no-legend --state=enabled 'edgeseg@?*.service' | cut -d ' ' -f 1
         )
+        # It may have been removed before.
         systemctl --quiet disable --now edgeseg.service "${instances[@]}" || true
     else
         systemctl --root="$destdir/" --quiet disable edgeseg.service 2>/dev/null || true

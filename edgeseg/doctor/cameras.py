@@ -10,7 +10,7 @@ from typing import Any
 
 from edgeseg.doctor.finding import Finding
 from edgeseg.doctor.processes import holders_of_device
-from edgeseg.doctor.v4l2 import CameraInfo, PixelFormat, query_camera
+from edgeseg.doctor.v4l2 import CameraInfo, PictureSize, PixelFormat, query_camera
 from edgeseg.doctor.wanted import WantedCamera
 
 Query = Callable[[Path], CameraInfo]
@@ -177,7 +177,7 @@ def _offer(item: PixelFormat) -> str:
     return f"{item.name} up to {largest}"
 
 
-def _size_record(size: Any) -> dict[str, Any]:
+def _size_record(size: PictureSize) -> dict[str, Any]:
     return {"width": size.width, "height": size.height, "fps": list(size.fps), "largest": size.largest_wh}
 
 

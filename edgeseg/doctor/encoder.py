@@ -15,7 +15,7 @@ FRAMES = 20
 
 
 def check_encoder() -> list[Finding]:
-    """Opens the encoder that a run would take and encodes a few 720p pictures of noise-free motion with it."""
+    """Opens the encoder that a run would take and encodes a few 720p pictures of a moving ramp with it."""
     width, height = SIZE_WH
     try:
         name = choose_encoder(width, height)
