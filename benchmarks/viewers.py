@@ -56,7 +56,7 @@ def running_edgeseg(port: int) -> Iterator[subprocess.Popen[bytes]]:
             deadline = time.monotonic() + LIMIT_S
             while time.monotonic() < deadline and process.poll() is None:
                 with suppress(OSError):
-                    if ask_state(port)["cameras"][0]["frames"]["segmented"] > 25:
+                    if ask_state(port)["cameras"][0]["frames"]["segmented"] > 5:
                         break
                 time.sleep(0.1)
             else:

@@ -45,7 +45,8 @@ def add_login(app: web.Application, guard: Guard) -> None:
             return await guard.log_in(request, form.get("name", "").strip(), form.get("password", ""))
         except Refused as refused:
             if not refused.wait_s:
-                return show(f"That is not the right {_name_secret(guard).lower()}.", 401)
+                wrong = f"Name or {_name_secret(guard).lower()}" if guard.keys.users else "The token"
+                return show(f"{wrong} is wrong.", 401)
             seconds = ceil(refused.wait_s)
             response = show(f"Too many log-ins. Try again in {seconds} s.", 429)
             response.headers["Retry-After"] = str(seconds)

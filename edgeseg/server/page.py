@@ -10,7 +10,7 @@ import ssl
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -105,7 +105,9 @@ class LivePage:
     ) -> None:
         if self._thread is None or self._loop is None:
             return
-        self._loop.call_soon_threadsafe(self._stop.set)
+        # A loop that a bug of ours has ended takes no calls; what it was is told by then.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         self._thread = None
 

@@ -106,7 +106,10 @@ def build_app(
         return web.json_response({"user": grant.user, "can_log_out": grant.by_session}, headers=NO_STORE)
 
     app = web.Application(
-        middlewares=[guard.middleware(PUBLIC)], client_max_size=LARGEST_BODY, handler_args={"lingering_time": 1.0}
+        middlewares=[guard.middleware(PUBLIC)],
+        client_max_size=LARGEST_BODY,
+        # A compressed body may be a thousand times as large as it looks; nobody needs to send one.
+        handler_args={"lingering_time": 1.0, "auto_decompress": False},
     )
     app.on_response_prepare.append(guard.protect)
     for path, (name, kind) in {"/": ("index.html", "text/html"), **STATIC}.items():

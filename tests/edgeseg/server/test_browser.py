@@ -193,7 +193,7 @@ def test_logging_in_and_out(open_page: OpenPage) -> None:
         page.get_by_label("Name").fill("viewer")
         page.get_by_label("Password").fill("wrong horse")
         page.get_by_role("button", name="Log in").click()
-        assert page.get_by_role("alert").inner_text() == "That is not the right password."
+        assert page.get_by_role("alert").inner_text() == "Name or password is wrong."
         page.get_by_label("Name").fill("viewer")
         page.get_by_label("Password").fill("correct horse")
         page.keyboard.press("Enter")
