@@ -6,7 +6,8 @@ import re
 
 HIDDEN = "***"
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(\S*)")
+# With one slash too: what was taken for a path has lost the other.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://?)(\S*)")
 # Cameras take the password in the query (`?user=admin&password=x`), and some in the path (`/user=admin_password=x_`).
 _NAMES = (
     "user|username|user-id|usr|login|pass|passwd|password|pwd|pw|psw|token|auth|authorization|key|apikey|secret|sig|"

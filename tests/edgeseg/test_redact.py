@@ -28,7 +28,9 @@ from edgeseg.redact import redact
         ("pipe:cam --password hunter2 -o -", "pipe:cam --password *** -o -"),
         ("gst user-id=admin user-pw=hunter2 ! x", "gst user-id=*** user-pw=*** ! x"),
         ("two: rtsp://a:b@c/d and http://e:f@g.", "two: rtsp://***@c/d and http://***@g."),
+        ("rtsp:/admin:hunter2@cam/x: no such file", "rtsp:/***@cam/x: no such file"),
         # Nothing to hide.
+        ("pipe:/usr/bin/cam --at a@b", "pipe:/usr/bin/cam --at a@b"),
         ("rtsp://cam/live/@home", "rtsp://cam/live/@home"),
         ("rtsp://cam:554/live/home", "rtsp://cam:554/live/home"),
         ("rtsp://[fe80::1]/x", "rtsp://[fe80::1]/x"),

@@ -124,6 +124,12 @@ def test_frames_go_on_over_a_loss_and_each_change_is_told_once() -> None:
     assert source.fps == 25.0
 
 
+def test_it_may_come_back_with_another_size() -> None:
+    camera = Camera(gives(1, UNPLUGGED), lambda: FakeSource(None, live=True, size_wh=(32, 24)))
+    with reconnecting(camera) as source:
+        assert [frame.size_wh for frame in read(source, 2)] == [(64, 48), (32, 24)]
+
+
 def test_without_a_signal_each_change_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "edgeseg")
     with reconnecting(Camera(gives(1, UNPLUGGED), UNPLUGGED, gives(9))) as source:

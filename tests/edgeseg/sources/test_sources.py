@@ -16,15 +16,32 @@ from edgeseg.sources.video import VideoFileSource
 
 
 def test_each_kind(tmp_path: Path) -> None:
-    for camera in ("0", "/dev/video7"):
-        source = open_source(camera, live=True, camera=CameraMode(fps=15))
-        assert isinstance(source, ReconnectingSource)
-        assert source.name == f"/dev/video{camera[-1]}"
     assert isinstance(open_source("synthetic:64x64", live=True), SyntheticSource)
     assert isinstance(open_source(str(tmp_path), live=True), PictureSource)
     assert isinstance(open_source("a/b.PNG", live=True), PictureSource)
     assert isinstance(open_source("a/b.mp4", live=True), VideoFileSource)
     assert isinstance(open_source("a/b", live=False), VideoFileSource)
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("0", "/dev/video0"),
+        ("/dev/video7", "/dev/video7"),
+        ("/dev/v4l/by-id/usb-cam", "/dev/v4l/by-id/usb-cam"),
+        ("rtsp://admin:hunter2@cam/live", "rtsp://***@cam/live"),
+        ("udp://@:5000", "udp://@:5000"),
+        ("http://cam/v.mjpg?token=abc", "http://cam/v.mjpg?token=***"),
+        ("csi:", "csi:0"),
+        ("pipe:cam -o -", "pipe:cam -o -"),
+        ("pipe:" + "x" * 5000, "pipe:" + "x" * 72 + "..."),
+    ],
+)
+def test_what_can_be_lost_is_opened_again_and_named_without_secrets(uri: str, name: str) -> None:
+    source = open_source(uri, live=True, camera=CameraMode(fps=15))
+    assert isinstance(source, ReconnectingSource)
+    assert source.name == name
+    assert source.live
 
 
 def test_files_are_live_only_when_asked() -> None:
@@ -37,10 +54,11 @@ def test_the_rate_of_pictures_is_passed_on() -> None:
     assert open_source("a.png", live=True, pictures_fps=3).fps == 3
 
 
-@pytest.mark.parametrize("uri", ["0", "synthetic:"])
+@pytest.mark.parametrize("uri", ["0", "synthetic:", "csi:", "pipe:cam", "rtsp://admin:hunter2@cam/live"])
 def test_what_has_no_end_must_be_live(uri: str) -> None:
-    with pytest.raises(UsageError, match="has no end"):
+    with pytest.raises(UsageError, match="has no end") as raised:
         open_source(uri, live=False)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_an_unknown_kind_is_refused_and_its_password_kept() -> None:
