@@ -21,7 +21,7 @@ from edgeseg.recording.writer import RECOVERY_S, Writer
 from edgeseg.sinks.h264 import SOFTWARE, H264Encoder, choose_encoder, even_size
 from edgeseg.sinks.jsonl import encode_record, make_record, say_utc
 from edgeseg.sinks.mp4 import TIME_BASE, ticks
-from edgeseg.sinks.sink import Result
+from edgeseg.sinks.sink import PassedOver, Result
 
 logger = logging.getLogger(__name__)
 
@@ -105,12 +105,12 @@ class Recorder:
         self._writer.stop(CLOSE_LIMIT_S)
 
     def write(self, result: Result) -> None:
-        """Encodes the picture and hands it to the writer."""
+        """Encodes the picture and hands it to the writer. Raises PassedOver while the recording is paused."""
         self._writer.check_pace()
         if self._writer.paused is not None:
             self._end_take()
             self._writer.lose(1)
-            return
+            raise PassedOver
         picture = result.overlay() if self._config.picture == "overlay" else result.segmentation.frame.image
         size_wh = even_size(picture)
         if self._take is None or not self._belongs(result, size_wh):
@@ -204,7 +204,7 @@ class Recorder:
             self._replace_hardware(error)
             self._encoder = None
             self._end_take()
-            return
+            raise PassedOver from error
         self._hand_on([(bytes(packet), packet.pts or 0) for packet in packets])
 
     def _record(self, result: Result, pts: int) -> bytes:

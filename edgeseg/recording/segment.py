@@ -28,8 +28,11 @@ class Segment:
     def size(self) -> int:
         return sum(self.sizes.values())
 
+    def path(self, suffix: str) -> Path:
+        return self.folder / str(FileName(self.name, suffix))
+
     def paths(self) -> list[Path]:
-        return [self.folder / str(FileName(self.name, suffix)) for suffix in self.sizes]
+        return [self.path(suffix) for suffix in self.sizes]
 
 
 def list_files(folder: Path) -> list[tuple[Path, FileName | None]]:

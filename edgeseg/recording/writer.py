@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.events import Event, Events
+from edgeseg.fields import format_bytes
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.config import RecordingConfig
 from edgeseg.recording.fragments import write_fragment, write_header
@@ -138,6 +139,9 @@ class Writer:
             self._turn()
         except Exception as error:  # noqa: BLE001 - it travels to the sink's thread, which raises it
             self._failure = error
+            for job in self._jobs:
+                if job.file is not None:
+                    job.file.close()
 
     def _turn(self) -> None:
         """Writes and flushes what has come, closes what is complete, and now and then looks after the rest."""
@@ -290,10 +294,8 @@ class Writer:
         self._tend_s = now_s + TEND_S
         try:
             if not self._archive.tidy():
-                free = self._archive.limits.free / 1e6
-                self._pause.begin(
-                    f"less than {free:.0f} MB are free on the disk, and no segment is left to delete", full=True
-                )
+                free = format_bytes(self._archive.limits.free)
+                self._pause.begin(f"less than {free} are free on the disk, and no segment is left to delete", full=True)
         except OSError as error:
             self._pause.begin(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -109,3 +110,31 @@ def own_mounts(script: str) -> tuple[str, ...]:
         if unshare and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0:
             return prefix
     pytest.skip("this machine lets nobody mount a small or read-only disk")
+
+
+@contextmanager
+def mount_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of so many megabytes, for root and for everybody else.
+
+    A process with mounts of its own holds it, in a user namespace of ours where we are not root; we reach it through
+    that process's root folder.
+    """
+    folder.mkdir()
+    script = f"mount -t tmpfs -o size={megabytes}m none '{folder}' && echo mounted && exec cat"
+    prefix = own_mounts("true")
+    with subprocess.Popen([*prefix, "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"mounted\n"
+        yield Path(f"/proc/{holder.pid}/root{folder}")
+
+
+@contextmanager
+def limit_file_size(size: int) -> Iterator[None]:
+    """No file of this process grows past so many bytes: writes fail as on a full disk, with another errno."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
