@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 PASSING = (SourceUnavailableError, DataError, InputNotFoundError)
 #: So many threads may hang in a driver at once, each with what it holds; then one must return before the next try.
 MOST_HANGING = 3
+#: So many reasons of one loss are logged.
+MOST_REASONS = 5
 #: How long closing waits for the reading thread to close the camera or end its child.
 CLOSE_S = 1.0
 #: `read()` looks around at least this often.
@@ -71,7 +74,8 @@ class ReconnectingSource:
         self._tries = 0
         self._flowing_since: float | None = None
         self._lost_at: float | None = None
-        self._reasons: set[str] = set()
+        self._told: str | None = None
+        self._logged: set[str] = set()
 
     def __enter__(self) -> ReconnectingSource:
         self._attempt = self._start()
@@ -185,22 +189,26 @@ class ReconnectingSource:
             attempt.give_up()
 
     def _lose(self, reason: Exception) -> None:
-        """Tells of a loss, and of each new reason for it, once."""
+        """Tells of a loss, and of each other reason that it has later."""
         self._flowing_since = None
-        text = str(reason)
-        if text in self._reasons:
-            return
-        self._reasons.add(text)
-        if self._lost_at is None:
+        text, first = str(reason), self._lost_at is None
+        if first:
             self._lost_at = time.monotonic()
-        if self._signal is not None:
+        if self._signal is not None and text != self._told:
             self._signal.lost(text)
-        else:
-            logger.warning("%s; trying until it is back", text)
+        self._told = text
+        # A program's last words hold times and numbers that differ each time.
+        kind = re.sub(r"\d+", "", text)
+        if kind not in self._logged and len(self._logged) < MOST_REASONS:
+            self._logged.add(kind)
+            # The signal has the first one from us and tells it further itself.
+            if self._signal is None or not first:
+                logger.warning("%s; trying until it is back", text)
 
     def _say_back(self, now: float) -> None:
         away_s, self._lost_at = None if self._lost_at is None else now - self._lost_at, None
-        self._reasons.clear()
+        self._told = None
+        self._logged.clear()
         if self._signal is not None:
             self._signal.back()
         elif away_s is not None:

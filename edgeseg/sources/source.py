@@ -69,7 +69,7 @@ class Signal(Protocol):
     """Whoever wants to know how a source that reconnects is doing. Told by the thread that reads it; must not block."""
 
     def lost(self, reason: str) -> None:
-        """The source gives no pictures, for `reason`: one line, without credentials. Again when the reason changes."""
+        """The source gives no pictures, for `reason`: one line, without credentials. Again for every other reason."""
         ...
 
     def back(self) -> None:

@@ -110,23 +110,26 @@ def list_devices() -> set[Path]:
     return set(Path("/dev").glob("video*"))
 
 
-@pytest.fixture
-def vivid() -> Iterator[Path]:
-    """The one device of the one camera that vivid has; it is plugged in again at the end."""
-    if not VIVID.is_dir() or os.geteuid() != 0 or len(list_devices()) != 1:
-        pytest.skip("needs root and: modprobe vivid n_devs=1 node_types=1")
-    (device,) = list_devices()
-    yield device
-    if not (VIVID / "vivid.0").exists():
-        (VIVID / "bind").write_text("vivid.0")
-
-
 @contextmanager
 def unplugged() -> Iterator[None]:
     (VIVID / "unbind").write_text("vivid.0")
     try:
         yield
     finally:
+        (VIVID / "bind").write_text("vivid.0")
+
+
+@pytest.fixture
+def vivid() -> Iterator[Path]:
+    """The one device of the one camera that vivid has; it is plugged in again at the end."""
+    if not VIVID.is_dir() or os.geteuid() != 0 or len(list_devices()) != 1:
+        pytest.skip("needs root and: modprobe vivid n_devs=1 node_types=1")
+    # So that it has the lowest number, and has it again.
+    with unplugged():
+        pass
+    (device,) = list_devices()
+    yield device
+    if not (VIVID / "vivid.0").exists():
         (VIVID / "bind").write_text("vivid.0")
 
 

@@ -119,7 +119,7 @@ def test_frames_go_on_over_a_loss_and_each_change_is_told_once() -> None:
     assert [frame.index for frame in frames] == list(range(6))
     # Each of its own life: what the source itself shows begins anew.
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [0, 1, 2, 0, 1, 2]
-    assert signal.told == ["back", "lost: cam: unplugged", "lost: cam: busy", "back"]
+    assert signal.told == ["back", "lost: cam: unplugged", "lost: cam: busy", "lost: cam: unplugged", "back"]
     assert [source.closed for source in camera.made] == [1, 0, 0, 0, 0, 1]
     assert source.fps == 25.0
 
@@ -130,13 +130,25 @@ def test_it_may_come_back_with_another_size() -> None:
         assert [frame.size_wh for frame in read(source, 2)] == [(64, 48), (32, 24)]
 
 
-def test_without_a_signal_each_change_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_change_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "edgeseg")
-    with reconnecting(Camera(gives(1, UNPLUGGED), UNPLUGGED, gives(9))) as source:
+    lives = [SourceUnavailableError(f"cam: exit at {number}: busy") for number in range(30)]
+    with reconnecting(Camera(gives(1, UNPLUGGED), *lives, gives(9))) as source:
         read(source, 2)
-    first, second = (record.getMessage() for record in caplog.records)
-    assert first == "cam: unplugged; trying until it is back"
-    assert second.startswith("cam: pictures again after ")
+    *losses, back = (record.getMessage() for record in caplog.records)
+    assert losses == [
+        "cam: unplugged; trying until it is back",
+        "cam: exit at 0: busy; trying until it is back",
+    ]
+    assert back.startswith("cam: pictures again after ")
+
+
+def test_what_the_signal_is_told_first_it_makes_known_itself(caplog: pytest.LogCaptureFixture) -> None:
+    lives = [SourceUnavailableError(f"cam: {letter}") for letter in "abcdefghijklmnopqrstuvwxyz"]
+    with reconnecting(Camera(gives(1, UNPLUGGED), *lives, gives(9)), signal=FakeSignal()) as source:
+        read(source, 2)
+    # And no log is filled by a camera that finds new words every time.
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [f"cam: {it}" for it in "abcd"]
 
 
 def test_a_source_that_is_absent_at_the_start_is_an_error_or_is_waited_for() -> None:
