@@ -1,4 +1,4 @@
-"""One headless Chromium for all browser tests: starting one takes longer than most of them."""
+"""One headless Chromium for a module's tests: starting one takes longer than most of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 CHROMIUM = os.environ.get("EDGESEG_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="session")
+# Not for longer than a module: while playwright runs, no other test of the thread can run an event loop.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
     if CHROMIUM is None:

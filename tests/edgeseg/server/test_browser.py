@@ -128,7 +128,7 @@ def test_two_cameras_of_which_one_is_lost_and_comes_back(open_page: OpenPage) ->
         tile = page.locator('.camera[data-name="rear"]')
         assert tile.locator(".veil strong").inner_text().startswith("No signal for")
         assert "no such device" in tile.locator(".veil").inner_text()
-        assert "grayscale" in tile.locator(".picture").evaluate("it => getComputedStyle(it).filter")
+        assert "grayscale" in tile.locator("canvas").evaluate("it => getComputedStyle(it).filter")
         assert text_of(page, "#announcer") == "rear: no signal"
         page.wait_for_function("() => document.getElementById('link').innerText === '1 of 2 live'")
         # It counts up, and the other camera goes on.
@@ -233,7 +233,7 @@ def test_it_fits_a_phone_in_dark_and_light(open_page: OpenPage, scheme: str) -> 
         wait_for_kind(page, "live")
         wait_until_it_moves(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        picture, panel = page.locator(".picture").bounding_box(), page.locator("#panel").bounding_box()
+        picture, panel = page.locator("canvas").bounding_box(), page.locator("#panel").bounding_box()
         assert picture is not None
         assert panel is not None
         assert picture["width"] >= 356
