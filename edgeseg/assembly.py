@@ -51,6 +51,7 @@ from edgeseg.telemetry.families import (
     recorder_families,
 )
 from edgeseg.telemetry.parts import make_telemetry
+from edgeseg.truth import CameraTruth
 from edgeseg.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -244,6 +245,8 @@ class Assembly:
         lane.age_limit = None if config.max_age is None else AgeLimit(config.max_age * 1e3, config.too_old == "drop")
         if before is None or config.fusion != before.fusion:
             lane.fusion = _make_fusion(config.fusion)
+        if before is None or config.picture_check != before.picture_check:
+            lane.judge = CameraTruth(config.picture_check).look if lane.source.live else None
         if before is None or config.privacy != before.privacy:
             lane.treat = PeopleBlur().blur if config.privacy == "blur_people" else None
         if (camera := config.named_cameras().get(lane.name)) is not None:
@@ -301,7 +304,18 @@ class Changes:
 
 
 #: Keys of the configuration that change while it runs, beside sources and the model; and those that cannot.
-APPLIED_AT_ONCE = ("model", "heat", "overlay", "fusion", "privacy", "person_in_path", "max_age", "too_old", "log.level")
+APPLIED_AT_ONCE = (
+    "model",
+    "heat",
+    "overlay",
+    "fusion",
+    "picture_check",
+    "privacy",
+    "person_in_path",
+    "max_age",
+    "too_old",
+    "log.level",
+)
 HTTP_AT_ONCE = tuple(f"http.{key}" for key in Access.model_fields)
 AFTER_A_START = (
     "duration",

@@ -31,6 +31,7 @@ from edgeseg.sources.pictures import DEFAULT_FPS
 from edgeseg.telemetry.event_log_config import EventLogConfig
 from edgeseg.telemetry.mqtt_config import MqttConfig
 from edgeseg.telemetry.webhook_config import WebhookConfig
+from edgeseg.truth import TruthConfig
 
 
 def parse_address(text: object) -> Address:
@@ -149,6 +150,7 @@ class Config(Part):
     too_old: Literal["mark", "drop"] = "mark"
     privacy: Literal["none", "blur_people"] = "none"
     camera: CameraConfig = CameraConfig()
+    picture_check: TruthConfig = TruthConfig()
     pictures: PicturesConfig = PicturesConfig()
     model: ModelConfig = ModelConfig()
     fusion: FusionConfig = FusionConfig()

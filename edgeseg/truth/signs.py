@@ -1,0 +1,102 @@
+"""Signs: what a picture tells of the camera that took it, in a few numbers, for a fraction of a millisecond."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+#: Signs are read from a copy with this longer side, by leaving pixels out: averaging them would hide noise and cost ten
+#: times as much. A picture out of focus has nothing that could alias.
+SIDE = 320
+#: Below this longer side a picture says nothing of its sharpness.
+SMALLEST_SIDE = 160
+#: Light from here on is blown out, 0..255.
+CLIPPED = 245
+#: The window in which an edge's height and its steepest step are looked for, in pixels of the small copy: as wide as
+#: an edge blurred by 1 % of the picture's width.
+_WINDOW = np.ones((13, 13), np.uint8)
+#: Every so many pixels a window is looked at.
+_STRIDE = 6
+#: Edges lower than this, in grey levels, are not measured: noise and compression are as high.
+_EDGE = 20
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+_BEND = np.array([[0, -0.25, 0], [-0.25, 1, -0.25], [0, -0.25, 0]], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """All shares are of the picture, 0..1.
+
+    bright: what 98 % of the picture's 8x8 cells are darker than, in grey levels. clipped: what is blown out.
+    edges: where there is an edge. width: how wide the sharpest fifth of the edges are, as the sigma of a Gaussian, in
+    percent of the picture's longer side; nan without edges. detail: where there is any structure four pixels small.
+    coarse: the same for structure twice as large. blocks: the mean grey level of each 8x8 cell of the small copy.
+    """
+
+    bright: float
+    clipped: float
+    edges: float
+    width: float
+    detail: float
+    coarse: float
+    blocks: NDArray[np.float32] = field(repr=False)
+
+
+def shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns every so manieth pixel of a BGR picture, so that its longer side is SIDE; a small one stays as it is."""
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    if longer <= SIDE:
+        return image
+    size_wh = (max(1, width * SIDE // longer), max(1, height * SIDE // longer))
+    return cv2.resize(image, size_wh, interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
+
+
+def read_signs(small: NDArray[np.uint8]) -> Signs:
+    """Returns the signs of a picture that `shrink` has made small, (h, w, 3) uint8 BGR."""
+    grey: NDArray[Any] = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    height, width = grey.shape
+    clipped = float(np.count_nonzero(grey >= CLIPPED)) / grey.size
+    fine: NDArray[Any] = cv2.resize(
+        grey.astype(np.float32), (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA
+    )
+    blocks: NDArray[Any] = cv2.resize(
+        fine, (max(1, fine.shape[1] // 2), max(1, fine.shape[0] // 2)), interpolation=cv2.INTER_AREA
+    )
+    edges, edge_width = _measure_edges(grey) if max(height, width) >= SMALLEST_SIDE else (0.0, float("nan"))
+    bright = float(np.partition(blocks.ravel(), blocks.size * 98 // 100)[blocks.size * 98 // 100])
+    return Signs(bright, clipped, edges, edge_width, _measure_detail(fine), _measure_detail(blocks), blocks)
+
+
+def _measure_edges(grey: NDArray[np.uint8]) -> tuple[float, float]:
+    """The share of windows that hold an edge, and the width of the sharpest fifth of these edges.
+
+    A step of height R behind a Gaussian of sigma s is nowhere steeper than R / (s sqrt(2 pi)), so the height of a
+    window divided by its steepest step tells s, whatever the contrast. Noise makes steps steeper: it can hide a blur,
+    but not feign one.
+    """
+    here = grey[:-1, :-1]
+    steps = cv2.max(cv2.absdiff(grey[:-1, 1:], here), cv2.absdiff(grey[1:, :-1], here))
+    places = slice(_STRIDE, None, _STRIDE), slice(_STRIDE, None, _STRIDE)
+    steep: NDArray[Any] = cv2.dilate(steps, _WINDOW)[places]
+    height: NDArray[Any] = cv2.subtract(cv2.dilate(here, _WINDOW), cv2.erode(here, _WINDOW))[places]
+    measured = height >= _EDGE
+    count = int(measured.sum())
+    if not count:
+        return 0.0, float("nan")
+    sigmas = height[measured] / (np.sqrt(2 * np.pi) * steep[measured].astype(np.float32))
+    return count / height.size, 100.0 * float(np.partition(sigmas, count // 5)[count // 5]) / max(grey.shape)
+
+
+def _measure_detail(cells: NDArray[np.float32]) -> float:
+    """The share of cells near which the brightness bends, by 3 grey levels or, in the dark, by 3 % of it plus one.
+
+    Bends and not slopes: what lies on the lens is out of focus and casts soft slopes, and so does its shadow.
+    """
+    bends = cv2.dilate(np.abs(cv2.filter2D(cells, -1, _BEND)), _NEIGHBOURS)
+    enough = cv2.min(cv2.blur(cells, (3, 3)) * 0.03 + 1.0, 3.0)  # type: ignore[call-overload]
+    return float((bends >= enough).mean())
