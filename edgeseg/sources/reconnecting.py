@@ -203,7 +203,7 @@ class ReconnectingSource:
             self._logged.add(kind)
             # The signal has the first one from us and tells it further itself.
             if self._signal is None or not first:
-                logger.warning("%s; trying until it is back", text)
+                logger.warning("%s (trying until it is back)", text)
 
     def _say_back(self, now: float) -> None:
         away_s, self._lost_at = None if self._lost_at is None else now - self._lost_at, None

@@ -10,7 +10,7 @@ from benchmarks.reconnect import WAYS, make_plan, run_rounds
 from tests.rtsp import why_no_server
 
 #: A silence shorter than that of a lost connection is none.
-OUTAGES_S = {"killed": 0.3, "ended": 0.3, "stopped": 3.0, "stalled": 3.0}
+OUTAGES_S = {"killed": 0.3, "ended": 0.3, "stopped": 2.8, "stalled": 2.8}
 
 
 @pytest.mark.server

@@ -69,8 +69,14 @@ def test_the_pictures_of_gstreamer(form: str, caps: str, encode: str, fps: float
 def test_what_gstreamer_complains_of_is_the_reason() -> None:
     if shutil.which("gst-launch-1.0") is None:
         pytest.skip("no gst-launch-1.0 here: run tests/install-servers")
-    result = run_edgeseg("run", "pipe:gst-launch-1.0 -q nosuchsource ! fdsink")
-    assert_one_error(result, 69, "has ended with exit code 1", 'no element "nosuchsource"')
+    with pytest.raises(SourceUnavailableError, match=r'has ended with exit code 1: .* no element "nosuchsource"'):
+        read_to_the_end("pipe:gst-launch-1.0 -q nosuchsource ! fdsink")
+
+
+def test_a_command_that_cannot_be_run_ends_the_program_in_one_line() -> None:
+    assert_one_error(
+        run_edgeseg("run", "pipe:rpicam-vidd -o -"), 69, "pipe:rpicam-vidd -o -: rpicam-vidd: no such program"
+    )
 
 
 def test_one_that_writes_something_else() -> None:

@@ -137,8 +137,8 @@ def test_each_change_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) ->
         read(source, 2)
     *losses, back = (record.getMessage() for record in caplog.records)
     assert losses == [
-        "cam: unplugged; trying until it is back",
-        "cam: exit at 0: busy; trying until it is back",
+        "cam: unplugged (trying until it is back)",
+        "cam: exit at 0: busy (trying until it is back)",
     ]
     assert back.startswith("cam: pictures again after ")
 
@@ -148,7 +148,7 @@ def test_what_the_signal_is_told_first_it_makes_known_itself(caplog: pytest.LogC
     with reconnecting(Camera(gives(1, UNPLUGGED), *lives, gives(9)), signal=FakeSignal()) as source:
         read(source, 2)
     # And no log is filled by a camera that finds new words every time.
-    assert [record.getMessage().split(";")[0] for record in caplog.records] == [f"cam: {it}" for it in "abcd"]
+    assert [record.getMessage().split(" (")[0] for record in caplog.records] == [f"cam: {it}" for it in "abcd"]
 
 
 def test_a_source_that_is_absent_at_the_start_is_an_error_or_is_waited_for() -> None:
