@@ -1,9 +1,9 @@
 """The process that carries encoded pictures to a server: `python -m edgeseg.push.carrier`, started by link.py.
 
-Reads from stdin an order, one line of JSON, and packets, each a `HEADER` and so many bytes of H.264 (Annex B), the
-first of them a picture that can be decoded by itself. Writes to stdout a line when the server takes pictures ("live"),
-and one when there is no going on ("lost REASON"). Ends with its stdin, and by itself when the server takes longer than
-it may: an alarm ends a process whatever it waits for.
+Reads from stdin an order, one line of JSON with `url` and `limit_s`, and packets, each a `HEADER` and so many bytes of
+H.264 (Annex B), the first of them a picture that can be decoded by itself. Writes to stdout a line when the server
+takes pictures ("live"), and one when there is no going on ("lost REASON"). Ends with its stdin, and by itself when the
+server takes longer than it may: an alarm ends a process whatever it waits for.
 """
 
 from __future__ import annotations
@@ -32,10 +32,8 @@ from edgeseg.push.srt import PAYLOAD, SrtCaller
 HEADER = struct.Struct("=Iq?")
 TIME_BASE = Fraction(1, 90_000)
 
-#: How long a server may take to accept us, to take a picture, and to hear us say good-bye.
-OPEN_LIMIT_S = 10
-STALL_LIMIT_S = 10
-CLOSE_LIMIT_S = 1
+#: How long a server may take to hear us say good-bye.
+CLOSE_LIMIT_S = 1.0
 
 OPTIONS = {
     "rtsp": {"rtsp_transport": "tcp"},
@@ -93,22 +91,23 @@ def main() -> None:
     # What a terminal sends to all its programs is for the parent to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = sys.stdin.buffer
-    address = PushAddress(json.loads(pipe.readline())["url"])
+    order = json.loads(pipe.readline())
+    address, limit_s = PushAddress(order["url"]), float(order["limit_s"])
     pictures = read_pictures(pipe)
     first = next(pictures, None)
     if first is None:
         return
     try:
-        signal.alarm(OPEN_LIMIT_S)
+        _alarm_in(limit_s)
         destination = Destination(address, first)
         destination.send(first)
         _tell("live")
-        signal.alarm(0)
+        _alarm_in(0)
         for picture in pictures:
-            signal.alarm(STALL_LIMIT_S)
+            _alarm_in(limit_s)
             destination.send(picture)
-            signal.alarm(0)
-        signal.alarm(CLOSE_LIMIT_S)
+            _alarm_in(0)
+        _alarm_in(CLOSE_LIMIT_S)
         destination.close()
     except (OSError, ValueError, av.error.FFmpegError) as error:
         _tell(f"lost {(getattr(error, 'strerror', None) or str(error)).lower()}")
@@ -130,6 +129,11 @@ def _call(address: PushAddress) -> SrtCaller:
     assert parts.hostname is not None
     assert parts.port is not None
     return SrtCaller(parts.hostname, parts.port, address.srt_options()).__enter__()
+
+
+def _alarm_in(seconds: float) -> None:
+    """Ends this process after so long; 0 for never."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _tell(line: str) -> None:

@@ -16,7 +16,7 @@ import time
 from typing import Literal
 
 from edgeseg.push.address import PushAddress
-from edgeseg.push.carrier import HEADER, OPEN_LIMIT_S, STALL_LIMIT_S, Picture
+from edgeseg.push.carrier import HEADER, Picture
 
 #: Room for the largest first picture while the process is still starting (the most that the system gives everybody).
 PIPE_BYTES = 1 << 20
@@ -25,6 +25,8 @@ BACKLOG_BYTES = 128 * 1024
 #: How long a pipe that has room for a part of a picture only may take to have it for the rest.
 WRITE_LIMIT_S = 1.0
 CLOSE_LIMIT_S = 1.5
+#: How long a server may take to accept us, and to take a picture.
+SERVER_LIMIT_S = 10.0
 
 
 class LinkLostError(Exception):
@@ -34,7 +36,9 @@ class LinkLostError(Exception):
 class Link:
     """Starts the process, or raises OSError; `send()` and `look()` never wait for the network."""
 
-    def __init__(self, address: PushAddress) -> None:
+    def __init__(self, address: PushAddress, *, limit_s: float = SERVER_LIMIT_S) -> None:
+        """`limit_s` is how long the server may take to accept us, and to take a picture."""
+        self._limit_s = limit_s
         # Isolated as we are, or it would not find what we have found.
         isolated = ["-I"] if sys.flags.isolated else []
         self._process = subprocess.Popen(
@@ -55,7 +59,7 @@ class Link:
             os.set_blocking(end, False)
         self._heard = b""
         self._state: Literal["connecting", "live"] = "connecting"
-        self._write(json.dumps({"url": address.url}).encode() + b"\n")
+        self._write(json.dumps({"url": address.url, "limit_s": limit_s}).encode() + b"\n")
 
     def look(self) -> Literal["connecting", "live"]:
         """Returns whether the server takes pictures. Raises LinkLostError."""
@@ -67,6 +71,11 @@ class Link:
         if self._heard.startswith(b"live\n"):
             self._state = "live"
         return self._state
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
 
     @property
     def crowded(self) -> bool:
@@ -115,6 +124,5 @@ class Link:
             if line.startswith("lost "):
                 return line.removeprefix("lost ")
         if self._process.returncode == -signal.SIGALRM:
-            limit_s = OPEN_LIMIT_S if self._state == "connecting" else STALL_LIMIT_S
-            return f"no answer within {limit_s} s"
+            return f"no answer within {self._limit_s:g} s"
         return f"its process has ended with {self._process.returncode}"

@@ -15,7 +15,7 @@ from edgeseg.errors import UsageError, explain
 from edgeseg.events import Events
 from edgeseg.push.address import PushAddress
 from edgeseg.push.carrier import Picture
-from edgeseg.push.link import Link, LinkLostError
+from edgeseg.push.link import SERVER_LIMIT_S, Link, LinkLostError
 from edgeseg.push.srt import load_library
 from edgeseg.sinks.h264 import H264Encoder, choose_encoder, even_size
 from edgeseg.sinks.mp4 import TIME_BASE, ticks
@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 #: Whoever begins to watch waits for a picture that can be decoded by itself.
 KEYFRAME_EVERY = int(1 / TIME_BASE)
-#: For so long the network may be too slow for every picture before the connection counts as lost.
-CROWDED_LIMIT_S = 10.0
 
 
 class PushSink:
@@ -39,11 +37,18 @@ class PushSink:
     lossless = False
 
     def __init__(
-        self, address: PushAddress, events: Events, *, camera: str | None = None, name: str | None = None
+        self,
+        address: PushAddress,
+        events: Events,
+        *,
+        camera: str | None = None,
+        name: str | None = None,
+        limit_s: float = SERVER_LIMIT_S,
+        backoff: Backoff | None = None,
     ) -> None:
-        """`name` takes the place of `address.shown`, without what is secret, where two would have one name.
+        """`name` takes the place of `address.shown` where two would have one name; it must hold no secret.
 
-        Raises UsageError for SRT on a machine that has no libsrt.
+        `limit_s` is how long the server may take for anything. Raises UsageError for SRT where there is no libsrt.
         """
         self.name = name or address.shown
         self._address, self._events, self._camera = address, events, camera
@@ -52,7 +57,7 @@ class PushSink:
                 load_library()
             except OSError as error:
                 raise UsageError(f"push {self.name}: {error}") from error
-        self._backoff = Backoff()
+        self._backoff, self._limit_s = backoff or Backoff(), limit_s
         self._next_try_s = 0.0
         self._link: Link | None = None
         self._live = False
@@ -84,13 +89,13 @@ class PushSink:
         if self._link is None:
             if time.monotonic() < self._next_try_s:
                 raise PassedOver
-            self._link = Link(self._address)
+            self._link = Link(self._address, limit_s=self._limit_s)
             self._begin(result)
         elif self._link.look() == "connecting" and self._sent:
             # One picture says what the server must know; the next ones would be old when it takes them.
             raise PassedOver
         elif self._link.crowded:
-            if time.monotonic() - self._moved_s > CROWDED_LIMIT_S:
+            if time.monotonic() - self._moved_s > self._limit_s:
                 raise LinkLostError("it takes pictures too slowly")
             raise PassedOver
         elif self._sent and not self._live:

@@ -133,3 +133,29 @@ def test_the_same_clip_tells_the_same_of_people_in_the_path_live_and_offline(tmp
         # To within a frame at each end: live the clock's times stand for the file's.
         assert one["duration_s"] == pytest.approx(other["duration_s"], abs=2.5 / 12)
         assert one.get("reason") == other.get("reason")
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"cameras": TWO, "push": ["udp://127.0.0.1:5000"]}, r"push udp://127.0.0.1:5000: .* put \{camera\}"),
+        ({"source": "synthetic:", "push": ["udp://h:1", "udp://h:1"]}, "push udp://h:1: is given twice"),
+    ],
+)
+def test_pushes_that_cannot_be_told_apart_are_refused(values: dict[str, object], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        Assembly(make(**values))
+
+
+def test_two_streams_of_one_server_have_names_without_their_keys() -> None:
+    assembly = Assembly(make(source="synthetic:", push=["rtmp://host/live/secret1", "rtmp://host/live/secret2"]))
+    names = [outlet.sink.name for outlet in assembly.lanes["camera"].outlets]
+    assert names[-2:] == ["rtmp://host/live/***", "rtmp://host/live/*** (2)"]
+
+
+def test_what_tells_others_lasts_as_long_as_the_run(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    with Assembly(make(source="synthetic:64x48@50", duration="500ms", event_log={"path": str(log)})) as assembly:
+        assembly.run()
+        assembly.events.add("config_reloaded", "the last word")
+    assert "the last word" in log.read_text(encoding="utf-8")

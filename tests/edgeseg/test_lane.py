@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.lane import AgeLimit, Lane, RateLimit
 from edgeseg.pipeline import Pipeline
-from edgeseg.sinks.sink import Result
+from edgeseg.sinks.sink import PassedOver, Result
 from tests.fakes import FakeSegmenter, FakeSink, FakeSource
 
 
@@ -190,3 +190,15 @@ def test_the_caller_may_do_something_beside_the_loop() -> None:
     pipeline.run(duration_s=1.2, tick=lambda: ticks.append(threading.current_thread().name))
     assert 2 <= len(ticks) <= 4
     assert set(ticks) == {"MainThread"}
+
+
+def test_a_result_that_a_sink_passes_over_counts_as_dropped_and_ends_nothing() -> None:
+    def refuse_odd_ones(index: int) -> None:
+        if index % 2:
+            raise PassedOver
+
+    picky, other = FakeSink("picky", before=refuse_odd_ones), FakeSink("other")
+    (summary,) = Pipeline([make_lane(FakeSource(10), picky, other)], FakeSegmenter()).run()
+    assert picky.written == [0, 2, 4, 6, 8]
+    assert (summary.sinks["picky"]["written"], summary.sinks["picky"]["dropped"]) == (5, 5)
+    assert (summary.sinks["other"]["written"], summary.sinks["other"]["dropped"]) == (10, 0)

@@ -29,6 +29,11 @@ from edgeseg.redact import redact
         ("gst user-id=admin user-pw=hunter2 ! x", "gst user-id=*** user-pw=*** ! x"),
         ("two: rtsp://a:b@c/d and http://e:f@g.", "two: rtsp://***@c/d and http://***@g."),
         ("rtsp:/admin:hunter2@cam/x: no such file", "rtsp:/***@cam/x: no such file"),
+        # Where pictures are pushed to: the stream's name is the secret of RTMP.
+        ("rtmp://a.example/live2/abcd-efgh", "rtmp://a.example/live2/***"),
+        ("rtmp://u:p@a.example:1935/app/inst/key?x=1", "rtmp://***@a.example:1935/app/inst/***?x=1"),
+        ("rtmp://10.0.0.2/drive", "rtmp://10.0.0.2/drive"),
+        ("srt://h:1?streamid=publish:x:y&passphrase=0123456789", "srt://h:1?streamid=***&passphrase=***"),
         # Nothing to hide.
         ("pipe:/usr/bin/cam --at a@b", "pipe:/usr/bin/cam --at a@b"),
         ("rtsp://cam/live/@home", "rtsp://cam/live/@home"),
