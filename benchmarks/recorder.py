@@ -1,15 +1,15 @@
 """What a kill and a power cut cost a recording: `python benchmarks/recorder.py [KILLS [CUTS]]`, on Linux.
 
-A process records the bundled drive in segments of four seconds and tells every picture it has captured on its stdout.
+A process records the bundled drive in segments of four seconds and tells of every picture it has captured.
 
 - kill: it gets SIGKILL at a random moment, KILLS times (50).
 - power: it records into an ext4 file system in a file; at a random moment that file is copied as it is, CUTS times
-  (10), and the copy is what the next start finds. Needs root and loop devices. On a file system that can share blocks (XFS,
-  btrfs; TMPDIR says where) the copy is made in no time, elsewhere it takes some milliseconds.
+  (10), and the copy is what the next start finds. Needs root and loop devices. Where TMPDIR is on a file system whose
+  files can share blocks (XFS, btrfs), the copy is that of one moment; elsewhere it takes some milliseconds.
 
-Then the recording is opened again, which repairs it. Every picture of every segment is decoded. Lost is what was
-captured before that moment and is in no segment (bar: at most 1 s); the last column is how long it took from the
-capture of a picture until it was on the disk for good, at most, as the process itself saw it.
+Then the recording is opened again, which repairs it, and every picture of every segment is decoded. Lost is what had
+been captured before that moment and is in no segment (bar: at most 1 s). The last column is what the process itself
+had measured until then: from the capture of a picture until it was on the disk for good, at most.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ import numpy as np
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.config import RecordingConfig
+from edgeseg.recording.name import RECORDS, VIDEO
 from edgeseg.recording.recorder import Recorder
 from edgeseg.sinks.sink import Result
 
@@ -50,12 +51,16 @@ FICLONE = 0x4004_9409
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was left. closed: segments that had their name already. lost_s: of what had been captured."""
+    """What was left. closed: segments that had their name already. lost_s: of what had been captured.
+
+    exposed_s: from the capture of a picture until it was on the disk for good, at most, as the process measured it.
+    """
 
     captured: int
     recovered: int
     closed: int
     lost_s: float
+    exposed_s: float
 
 
 def record(folder: Path, segment_s: float) -> None:
@@ -116,7 +121,7 @@ def kill_at(folder: Path, seconds: float, segment_s: float = SEGMENT_S) -> Outco
         run_for(process, told, seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    return examine(archive, [captured_ns for captured_ns, _ in read_told(told)])
+    return examine(archive, read_told(told))
 
 
 def cut_power_at(folder: Path, seconds: float, segment_s: float = SEGMENT_S) -> Outcome:
@@ -131,7 +136,7 @@ def cut_power_at(folder: Path, seconds: float, segment_s: float = SEGMENT_S) -> 
         copy_as_it_is(image, copy)
     # Mounting plays the journal back, as after a power cut.
     with mounted(copy, folder / "found") as disk:
-        return examine(disk / "recordings", [captured_ns for captured_ns, _ in before])
+        return examine(disk / "recordings", before)
 
 
 def copy_as_it_is(source: Path, target: Path) -> bool:
@@ -156,8 +161,9 @@ def mounted(image: Path, place: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-def examine(folder: Path, captured_ns: list[int]) -> Outcome:
+def examine(folder: Path, told: list[tuple[int, float]]) -> Outcome:
     """Opens a recording again, decodes every picture in it, and compares it with what was captured."""
+    captured_ns = [captured for captured, _ in told]
     closed = {path.name for path in folder.glob("*.mp4")}
     archive = Archive(folder)
     archive.open()
@@ -166,7 +172,7 @@ def examine(folder: Path, captured_ns: list[int]) -> Outcome:
         raise RuntimeError(f"not repaired: {left}")
     recovered = 0
     for segment in archive.segments():
-        (video, records) = sorted(segment.paths(), key=lambda path: path.suffix, reverse=True)
+        video, records = segment.path(VIDEO), segment.path(RECORDS)
         pictures = decode(video)
         indexes = [json.loads(line)["index"] for line in records.read_text("utf-8").splitlines()]
         if indexes[:pictures] != list(range(recovered, recovered + min(pictures, len(indexes)))):
@@ -177,20 +183,20 @@ def examine(folder: Path, captured_ns: list[int]) -> Outcome:
     last_ns = captured_ns[recovered - 1] if recovered else captured_ns[0]
     # On the copy there may be pictures that came while it was made.
     lost_s = (captured_ns[-1] - last_ns) / 1e9 if recovered < len(captured_ns) else 0.0
-    return Outcome(len(captured_ns), recovered, len(closed), lost_s)
+    return Outcome(len(captured_ns), recovered, len(closed), lost_s, told[-1][1])
 
 
 def decode(video: Path) -> int:
-    """Returns how many pictures a video has; every one must decode without a complaint."""
-    with av.open(str(video), options={"err_detect": "explode"}) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.options = {"err_detect": "explode"}
-        pictures = sum(1 for _ in container.decode(stream))
-        packets = 0
+    """Returns how many pictures a video has; raises RuntimeError unless every one can be decoded."""
     with av.open(str(video)) as container:
         packets = sum(1 for packet in container.demux(video=0) if packet.size)
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        # What is damaged is to be an error, not a grey patch.
+        stream.codec_context.options = {"err_detect": "explode"}
+        pictures = sum(1 for _ in container.decode(stream))
     if packets != pictures:
-        raise RuntimeError(f"{video.name}: {packets} pictures, {pictures} can be decoded")
+        raise RuntimeError(f"{video.name}: {packets} pictures, of which {pictures} can be decoded")
     return pictures
 
 
@@ -198,9 +204,10 @@ def main() -> None:
     if sys.argv[1:2] == ["--record"]:
         record(Path(sys.argv[2]), float(sys.argv[3]))
         return
-    kills, cuts = (int(text) for text in [*sys.argv[1:], *("50", "10")[len(sys.argv) - 1 :]])
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    cuts = int(sys.argv[2]) if len(sys.argv) > 2 else 10
     moments = random.Random(5)
-    print(f"{'':>6} {'after s':>8} {'captured':>9} {'recovered':>9} {'closed':>7} {'lost s':>7}")
+    print(f"{'':>6} {'after s':>8} {'captured':>9} {'recovered':>9} {'closed':>7} {'lost s':>7} {'exposed s':>10}")
     for what, count, cut in (("kill", kills, kill_at), ("power", cuts, cut_power_at)):
         worst = 0.0
         for _ in range(count):
@@ -210,7 +217,7 @@ def main() -> None:
             worst = max(worst, outcome.lost_s)
             print(
                 f"{what:>6} {seconds:8.2f} {outcome.captured:9} {outcome.recovered:9} {outcome.closed:7} "
-                f"{outcome.lost_s:7.2f}",
+                f"{outcome.lost_s:7.2f} {outcome.exposed_s:10.2f}",
                 flush=True,
             )
         if count:

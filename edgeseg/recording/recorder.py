@@ -16,8 +16,9 @@ from edgeseg.events import Event, Events
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.config import RecordingConfig
 from edgeseg.recording.fragments import read_access_unit
+from edgeseg.recording.recovery import RECOVERY_S
 from edgeseg.recording.take import Coded, Take
-from edgeseg.recording.writer import RECOVERY_S, Writer
+from edgeseg.recording.writer import Writer
 from edgeseg.sinks.h264 import SOFTWARE, H264Encoder, choose_encoder, even_size
 from edgeseg.sinks.jsonl import encode_record, make_record, say_utc
 from edgeseg.sinks.mp4 import TIME_BASE, ticks
@@ -140,8 +141,8 @@ class Recorder:
             deleted=archive.deleted.total(),
             deleted_bytes=archive.deleted_bytes,
             repaired=archive.repaired,
-            recovery_s=writer.recovery_s,
-            flush_s=writer.flush_s,
+            recovery_s=writer.recovery.worst_s,
+            flush_s=writer.recovery.flush_s,
         )
 
     def _listen(self, event: Event) -> None:

@@ -22,6 +22,7 @@ from edgeseg.recording.fragments import write_fragment, write_header
 from edgeseg.recording.name import SegmentName
 from edgeseg.recording.open_segment import OpenSegment
 from edgeseg.recording.pause import Pause
+from edgeseg.recording.recovery import Recovery
 from edgeseg.recording.segment import Segment
 from edgeseg.recording.take import Take
 from edgeseg.sinks.files import FULL, say_why
@@ -33,8 +34,6 @@ T = TypeVar("T")
 #: How often what has come is written and flushed, in seconds. At the worst moment the power takes one period, the time
 #: of a flush and the age of the newest picture: for RECOVERY_S that leaves the disk more than half a second.
 PERIOD_S = 0.3
-#: What is promised: a kill or a power cut costs no more than the last second.
-RECOVERY_S = 1.0
 #: How often limits, names and the clock are looked at.
 TEND_S = 5.0
 #: A segment whose camera gives nothing any more is closed so long after its time.
@@ -69,7 +68,7 @@ class Writer:
         self, archive: Archive, folder: Path, config: RecordingConfig, *, camera: str | None, events: Events
     ) -> None:
         self.segments = self.pictures = self.bytes = self.lost = 0
-        self.recovery_s = self.flush_s = 0.0
+        self.recovery = Recovery(events, camera)
         self._archive, self._folder, self._config = archive, folder, config
         self._camera, self._events = camera, events
         self._pause = Pause(events, camera)
@@ -77,7 +76,7 @@ class Writer:
         self._jobs: list[_Job] = []
         self._marks: deque[Event] = deque()
         self._begun: deque[tuple[int, int]] = deque(maxlen=100)
-        self._opened = self._late = False
+        self._opened = False
         self._tend_s = 0.0
         self._stop = threading.Event()
         self._failure: Exception | None = None
@@ -193,8 +192,10 @@ class Writer:
         self._archive.grow(file.name.number, file.size)
         began_s = time.monotonic()
         file.flush()
-        self.flush_s = max(self.flush_s, time.monotonic() - began_s)
-        self._judge_recovery((self._archive.clock.monotonic_ns() - batches[0].pictures[0].captured_ns) / 1e9)
+        now_s = time.monotonic()
+        oldest = batches[0].pictures[0]
+        exposed_s = (self._archive.clock.monotonic_ns() - oldest.captured_ns) / 1e9
+        self.recovery.note(exposed_s, age_s=exposed_s - (now_s - oldest.arrived_s), flush_s=now_s - began_s)
 
     def _create(self, job: _Job) -> OpenSegment:
         take = job.take
@@ -251,14 +252,6 @@ class Writer:
                 self._pause.tell_full(error)
                 if not self._archive.make_room():
                     raise
-
-    def _judge_recovery(self, exposed_s: float) -> None:
-        """Notes for how long what has just been flushed was at risk."""
-        self.recovery_s = max(self.recovery_s, exposed_s)
-        if exposed_s > RECOVERY_S and not self._late:
-            self._late = True
-            text = f"the disk is slow: a power cut would have cost {exposed_s:.1f} s, more than {RECOVERY_S:.0f} s"
-            self._events.add("disk_slow", text, camera=self._camera, level="warning", seconds=round(exposed_s, 3))
 
     def _try_again(self) -> None:
         """Goes on recording if the disk takes something again."""

@@ -238,11 +238,13 @@ def test_what_it_says_of_itself(open_recorder: Open, tmp_path: Path) -> None:
     assert status.flush_s > 0
 
 
-def test_a_slow_disk_is_told_of_once(open_recorder: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "RECOVERY_S", -1e9)
-    with open_recorder() as running:
+def test_what_is_at_risk_for_too_long_is_told_of_once(open_recorder: Open) -> None:
+    clock = FakeClock(since_boot_s=1010)
+    with open_recorder(clock=clock) as running:
         _write(running, 120)
-    assert running.kinds().count("disk_slow") == 1
+    [event] = [event for event in running.events.recent() if event.kind == "recording_late"]
+    assert event.text.startswith("a power cut would have cost 10.0 s, more than 1 s: pictures were ")
+    assert running.recorder.status().recovery_s == 10.0
 
 
 def test_hardware_that_fails_is_replaced(open_recorder: Open, monkeypatch: pytest.MonkeyPatch) -> None:
