@@ -242,6 +242,8 @@ class Assembly:
         """Gives a lane what may change in mid-run; what has a memory only when it is another than `before`."""
         config = self.config
         lane.draw = _draw_with(config.overlay)
+        for view in self._views:
+            view.opacity = config.overlay.opacity
         lane.age_limit = None if config.max_age is None else AgeLimit(config.max_age * 1e3, config.too_old == "drop")
         if before is None or config.fusion != before.fusion:
             lane.fusion = _make_fusion(config.fusion)

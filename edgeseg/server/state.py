@@ -65,7 +65,7 @@ def describe_camera(broadcast: Broadcast) -> dict[str, Any]:
         "classes": [
             {"name": item.name, "color": item.color_hex, "share": shares.get(item.name)} for item in view.classes
         ],
-        "temperature_c": vitals.get("temperature_c"),
+        "temperature_c": vitals["temperature_c"],
     }
 
 

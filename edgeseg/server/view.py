@@ -15,11 +15,12 @@ from edgeseg.server.feed import PictureFeed
 from edgeseg.sinks.sink import Result
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class View:
     """What the page shows of one camera.
 
-    name: part of its addresses, unique among the views. opacity: of the overlay that the run itself draws, 0..1.
+    name: part of its addresses, unique among the views. opacity: of the overlay that the run itself draws, 0..1; may be
+    set anew while it runs.
     """
 
     name: str

@@ -280,9 +280,15 @@ byId("save").addEventListener("change", (event) => {
   look.opacity = null;
   changeLook();
 });
+// What had the focus is hidden now: it goes to the way back, and from there to the picture that one comes from.
+let came = null;
 window.addEventListener("hashchange", () => {
   showPlace();
   askShares();
+  const one = chosen();
+  if (one && cameras.size > 1) byId("back").firstElementChild.focus({ preventScroll: true });
+  else cameras.get(came)?.part(".open").focus({ preventScroll: true });
+  came = one?.name ?? null;
   window.scrollTo(0, 0);
 });
 window.addEventListener("keydown", (event) => {

@@ -89,7 +89,8 @@ export class PictureStream {
         else if (answer.ok) await this.show(answer.body, signal);
         else {
           const text = await answer.text();
-          if (!signal.aborted) this.onRefused(answer.status, text.trim());
+          // A single picture is refused while there is no live one, which the page says by itself.
+          if (!signal.aborted && !(slowly && answer.status === 503)) this.onRefused(answer.status, text.trim());
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -116,8 +117,9 @@ export class PictureStream {
       this.canvas.width = bitmap.width;
       this.canvas.height = bitmap.height;
     }
-    this.context ??= this.canvas.getContext("bitmaprenderer");
-    this.context.transferFromImageBitmap(bitmap);
+    this.context ??= this.canvas.getContext("bitmaprenderer") ?? this.canvas.getContext("2d");
+    if (this.context.transferFromImageBitmap) this.context.transferFromImageBitmap(bitmap);
+    else this.context.drawImage(bitmap, 0, 0);
     this.cameAt = performance.now();
   }
 }

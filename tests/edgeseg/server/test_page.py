@@ -22,6 +22,7 @@ from edgeseg.server.address import Address
 from edgeseg.server.page import LivePage
 from edgeseg.server.routes import STATIC
 from edgeseg.sinks.masks import enlarge_classes
+from edgeseg.sinks.sink import Result
 from tests.edgeseg.server.live import Site, Viewer, decode, wait_until
 
 TOKEN = "not-to-be-guessed-by-anybody"
@@ -103,6 +104,25 @@ def test_the_state_of_a_run(site: Site) -> None:
     shown = {item["name"]: item["share"] for item in state["classes"]}
     assert shown == pytest.approx(result.segmentation.shares)
     assert [item["color"] for item in state["classes"]] == ["#000000", "#26be78", "#2d78ff", "#ff9614"]
+
+
+def test_what_is_late_and_how_warm_the_device_is(site: Site) -> None:
+    camera = site.cameras[0]
+    fresh = camera.publish()
+    camera.health.temperature_c = 61.5
+    camera.view.feed.publish(Result(fresh.segmentation, lambda it: it.frame.image, max_age_ms=1e-6))
+    page = site.get("/api/state").json
+    assert page["temperature_c"] == 61.5
+    assert (page["cameras"][0]["stale"], page["cameras"][0]["max_age_ms"]) == (True, 1e-6)
+
+
+def test_another_opacity_of_the_run_while_it_runs(site: Site) -> None:
+    result = site.publish()
+    site.cameras[0].view.opacity = 0.8
+    assert site.state()["opacity"] == 80
+    assert site.get("/snapshot.jpg?opacity=80").body == site.get("/snapshot.jpg").body
+    other = decode(site.get("/snapshot.jpg?opacity=50").body)
+    assert cv2.PSNR(other, result.overlay()) > 30
 
 
 def test_the_state_is_made_once_however_many_ask(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

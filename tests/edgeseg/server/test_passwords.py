@@ -8,14 +8,14 @@ import pytest
 
 from edgeseg.errors import UsageError
 from edgeseg.server.passwords import LARGEST_MEMORY, LONGEST, PasswordHash, ask_password
+from tests.edgeseg.program import assert_one_error, run_edgeseg
 
 #: log2 of N: a hash that takes no time.
 QUICK = 4
 
 
 def test_the_right_password_and_only_that_one() -> None:
-    made = PasswordHash.make("correct horse")
-    assert (made.log2_n, made.block, made.parallel) == (14, 8, 5)
+    made = PasswordHash.make("correct horse", QUICK)
     read = PasswordHash.parse(str(made))
     assert read == made
     assert read.matches("correct horse")
@@ -72,3 +72,12 @@ def test_a_password_that_is_none(monkeypatch: pytest.MonkeyPatch, text: str) -> 
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     with pytest.raises(UsageError, match="8 to 1024 characters"):
         ask_password()
+
+
+def test_the_command_prints_what_a_configuration_takes() -> None:
+    made = run_edgeseg("password", input="correct horse\n")
+    assert (made.returncode, made.stderr) == (0, "")
+    read = PasswordHash.parse(made.stdout.strip())
+    assert (read.log2_n, read.block, read.parallel) == (14, 8, 5)
+    assert read.matches("correct horse")
+    assert_one_error(run_edgeseg("password", input="short\n"), 2, "8 to 1024 characters")
