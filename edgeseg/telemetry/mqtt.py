@@ -55,6 +55,8 @@ CONNECT_LIMIT_S = 5.0
 ANSWER_LIMIT_S = 10.0
 #: What the end of a run waits for the broker to take the last events and the good-bye.
 FAREWELL_S = 1.0
+#: It is looked for at least this often: usually it is in the same house.
+LONGEST_RETRY_S = 10.0
 #: A broker that refuses us will not think better of it within seconds.
 REFUSED_RETRY_S = 60.0
 #: How often it looks whether a camera was lost or a state is due.
@@ -93,7 +95,7 @@ class Mqtt:
         self._reports = {name: CameraReport(lane) for name, lane in lanes.items()}
         self._outbox = Outbox(EVENTS_KEPT)
         self._client = self._make_client(os.environ if environment is None else environment)
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or Backoff(longest_s=LONGEST_RETRY_S)
         self._unconfirmed: set[int] = set()
         self._announced: set[str] = set()
         self._told: dict[str, str] = {}
