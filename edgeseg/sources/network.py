@@ -41,7 +41,7 @@ READ_S = 2.5
 PICTURE_S = 9.0
 
 OPTIONS = {
-    # Half of all cameras drop pictures over UDP, and no firewall lets it through. Sound is not even asked for.
+    # Over UDP a lost packet is a damaged picture, and firewalls stop it. Sound is not even asked for.
     "rtsp": {"rtsp_transport": "tcp", "allowed_media_types": "video", "analyzeduration": "100000"},
     # libav looks at a stream for up to five seconds otherwise, and all that time its pictures grow old.
     "http": {"analyzeduration": "100000"},
@@ -84,6 +84,7 @@ class NetworkSource:
             self._container = av.open(self._address.url, options=options, timeout=(self._open_s, self._read_s))
             stream = self._choose_stream(self._container)
         except av.error.FFmpegError as error:
+            self._close()
             # Not from it: its words hold the address with the password.
             raise self._explain_open(error, time.monotonic() - begun) from None
         except BaseException:
