@@ -11,7 +11,10 @@ from edgeseg.fields import DataSize, Part
 
 
 class EventLogConfig(Part):
-    """Where events are written, a JSON record a line; nowhere without a path. size: of all its files together."""
+    """Where events are written, a JSON record a line. size: of all its files together.
+
+    Without a path it is events.jsonl in the recordings' folder, and nowhere where nothing is recorded.
+    """
 
     path: Path | None = None
     size: Annotated[DataSize, Field(ge=100_000)] = 10_000_000

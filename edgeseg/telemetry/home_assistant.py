@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from edgeseg import __version__
 from edgeseg.events import Event
+from edgeseg.truth import Condition
 
 ON, OFF = "ON", "OFF"
 ONLINE, OFFLINE = "online", "offline"
@@ -22,13 +23,14 @@ EVENT_TYPES = (
     "person_in_path_end",
     "camera_lost",
     "camera_back",
-    "picture_black",
-    "picture_frozen",
-    "picture_blurred",
-    "picture_covered",
-    "picture_ok",
+    *(f"picture_{condition}" for condition in get_args(Condition)),
+    "disk_full",
+    "recording_paused",
+    "recording_resumed",
+    "push_lost",
+    "push_live",
 )
-DEVICE_EVENT_TYPES = ("config_reloaded", "config_refused", "disk_full", "segment_deleted", "heat_step")
+DEVICE_EVENT_TYPES = ("config_reloaded", "config_refused", "heat_step", "under_voltage", "segment_deleted")
 OTHER_EVENT = "other"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgeseg.board import BoardReading
@@ -36,10 +37,10 @@ def make_telemetry(
     Raises UsageError and ConfigError. Imports only what is asked for.
     """
     parts: list[TelemetryPart] = []
-    if config.event_log.path is not None:
+    if (path := event_log_path(config)) is not None:
         from edgeseg.telemetry.event_log import EventLog
 
-        parts.append(EventLog(config.event_log.path, config.event_log.size, events))
+        parts.append(EventLog(path, config.event_log.size, events))
     if config.webhook.url is not None:
         from edgeseg.telemetry.webhook import Webhook
 
@@ -51,3 +52,10 @@ def make_telemetry(
             Mqtt(config.mqtt, lanes=lanes, classes=classes, events=events, board=board, person_in_path=person_in_path)
         )
     return parts
+
+
+def event_log_path(config: Config) -> Path | None:
+    """Returns where events are written: where that is said, or beside the recordings; None for nowhere."""
+    if config.event_log.path is None and config.recording.folder is not None:
+        return config.recording.folder / "events.jsonl"
+    return config.event_log.path

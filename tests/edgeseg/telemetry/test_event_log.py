@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from edgeseg.config import Config
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.events import Events
 from edgeseg.telemetry.event_log import OLDER_FILES, EventLog
 from edgeseg.telemetry.event_log_config import EventLogConfig
+from edgeseg.telemetry.parts import event_log_path
 from tests.broker import wait_until
 from tests.edgeseg.program import environment, own_mounts
 
@@ -132,3 +134,14 @@ def test_events_of_many_threads_are_whole_lines(tmp_path: Path) -> None:
 def test_a_size_that_is_too_small_is_refused() -> None:
     with pytest.raises(ValidationError):
         EventLogConfig.model_validate({"path": "events.jsonl", "size": "10kB"})
+
+
+def test_without_a_place_of_its_own_it_lies_beside_the_recordings(tmp_path: Path) -> None:
+    recording = {"folder": str(tmp_path / "recordings")}
+    own = {"path": str(tmp_path / "own.jsonl")}
+    for values, path in (
+        ({}, None),
+        ({"recording": recording}, tmp_path / "recordings" / "events.jsonl"),
+        ({"recording": recording, "event_log": own}, tmp_path / "own.jsonl"),
+    ):
+        assert event_log_path(Config.model_validate(values)) == path
