@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgeseg.errors import InputNotFoundError, explain
+from edgeseg.redact import redact
 from edgeseg.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from edgeseg.sources.pictures import list_pictures
 
@@ -159,7 +160,8 @@ def _find(given: Path, outputs: frozenset[Path]) -> list[tuple[Path, Kind]]:
             raise InputNotFoundError(f"{given}: holds no pictures and no videos; give files, or a folder of them")
         return found
     if not given.exists():
-        raise InputNotFoundError(f"{given}: no such file or folder; check the path")
+        # It may be an address, with a password in it.
+        raise InputNotFoundError(f"{redact(str(given))}: no such file or folder; check the path")
     return [(given, "picture" if given.suffix.lower() in PICTURE_SUFFIXES else "video")]
 
 
