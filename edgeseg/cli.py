@@ -83,8 +83,8 @@ def run(
         str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Camera (0, /dev/video0, csi:), stream (rtsp://, http://, udp://), video file, picture, folder, pipe:COMMAND "
-            "or synthetic:1280x720@30.",
+            help="Camera (0, /dev/video0, csi:), stream (rtsp://, http://, udp://), video file, picture, folder, "
+            "pipe:COMMAND or synthetic:1280x720@30.",
         ),
     ] = None,
     save: Annotated[
