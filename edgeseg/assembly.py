@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -90,6 +91,10 @@ class Assembly:
         refuse_clashes(
             [camera.source for camera in cameras.values()], [pair for pairs in outputs.values() for pair in pairs]
         )
+        if config.http.webrtc and config.http.address is not None:
+            # Before a runtime that may be TensorFlow: aiortc's libsrtp crashes when it is loaded after that.
+            with contextlib.suppress(ImportError):
+                import_module("edgeseg.server.webrtc")
         segmenter = open_segmenter(config)
         self.classes = segmenter.card.segment_classes
         self.lanes = {

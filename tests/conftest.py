@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+with contextlib.suppress(ImportError):
+    # Before TensorFlow, which some tests import: its libsrtp crashes when it is loaded after TensorFlow's own libraries.
+    import aiortc  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 
