@@ -239,25 +239,35 @@ class Mqtt:
     def _serve(self, client: Client) -> str:
         """Keeps a connection going; returns why it ended."""
         answer_by_s = time.monotonic() + ANSWER_LIMIT_S
-        farewell_by_s: float | None = None
-        while (channel := client.socket()) is not None:
+        while (channel := client.socket()) is not None and not self._stopping.is_set():
             now_s = time.monotonic()
-            if self._stopping.is_set() and farewell_by_s is None:
-                farewell_by_s = now_s + FAREWELL_S
-                self._outbox.put_state(self.topics.availability, OFFLINE.encode())
-            if farewell_by_s is not None and (now_s >= farewell_by_s or not self._connected or not self.waiting):
-                client.disconnect()
-                break
-            if not self._connected and now_s >= answer_by_s:
+            if self._connected:
+                self._look(now_s)
+                self._drain(client)
+            elif now_s >= answer_by_s:
                 client.disconnect()
                 return f"no answer within {ANSWER_LIMIT_S:.0f} s; is it an MQTT broker?"
-            if self._connected:
-                if farewell_by_s is None:
-                    self._look(now_s)
-                self._drain(client)
             self._wait(client, channel)
-            client.loop_misc()
+        if self._stopping.is_set():
+            self._say_goodbye(client)
         return "the connection was closed"
+
+    def _say_goodbye(self, client: Client) -> None:
+        """Sends what is left, then that nobody is here any more, as far as the broker takes it in time."""
+        deadline_s = time.monotonic() + FAREWELL_S
+        said = False
+        while (channel := client.socket()) is not None and self._connected and time.monotonic() < deadline_s:
+            self._drain(client)
+            if not self.waiting:
+                if said:
+                    break
+                said = True
+                self._outbox.put_state(self.topics.availability, OFFLINE.encode())
+                continue
+            self._wait(client, channel)
+        # Without a good-bye the broker speaks our last will; disconnecting in good order takes that from it.
+        if said:
+            client.disconnect()
 
     def _wait(self, client: Client, channel: Any) -> None:
         """Does what the connection asks for, and returns after a while."""
@@ -274,6 +284,7 @@ class Mqtt:
             client.loop_read()
         if events & select.POLLOUT:
             client.loop_write()
+        client.loop_misc()
 
     def _drain(self, client: Client) -> None:
         while len(self._unconfirmed) < IN_FLIGHT and (message := self._outbox.take()) is not None:

@@ -103,7 +103,8 @@ def test_states_and_events_are_told_and_the_end_too(broker: Broker) -> None:
             assert listener.last(f"{BASE}/availability") == "online"
             it.events.add("person_in_path", "the run has ended", camera="front", change="end")
         wait_until(lambda: listener.last(f"{BASE}/availability") == "offline")
-        # What happened last went before the good-bye.
+        # What happened last went before the good-bye: nobody believes who is offline.
+        assert [topic for topic, _ in listener.heard[-2:]] == [f"{BASE}/front/event", f"{BASE}/availability"]
         assert listener.last(f"{BASE}/front/event")["event_type"] == "person_in_path_end"
 
 
