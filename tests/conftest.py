@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 with contextlib.suppress(ImportError):
-    # Before TensorFlow, which some tests import: its libsrtp crashes when it is loaded after TensorFlow's own libraries.
+    # Before TensorFlow, which some tests import: its libsrtp crashes when it is loaded after that.
     import aiortc  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
