@@ -42,7 +42,12 @@ def bare_models(request: pytest.FixtureRequest) -> Path:
             [sys.executable, str(_BUILDER), str(partial)], env=env, capture_output=True, text=True, check=False
         )
         assert built.returncode == 0, built.stdout + built.stderr
-        partial.rename(folder)
+        try:
+            partial.rename(folder)
+        except OSError:
+            # Another process of the same run was quicker.
+            shutil.rmtree(partial)
+            assert folder.is_dir()
     return folder
 
 
