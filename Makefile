@@ -27,8 +27,8 @@ demo: .venv/.installed
 	@mkdir -p out
 	.venv/bin/edgeseg run $(CLIP) --save out/demo.mp4 --save out/demo.jsonl --http $(HTTP)
 
+# Three workers on two cores: most tests wait for programs they have started.
 test: lint .venv-tflite-runtime/.installed
-	# More workers than two cores have: most tests wait for programs they have started.
 	.venv-test/bin/python -m pytest -n 3 --dist loadfile
 
 lint: .venv-test/.installed
