@@ -40,7 +40,7 @@ OPTIONS = {
     # A stream has no end whose place could be written at its front.
     "rtmp": {"flvflags": "no_duration_filesize"},
     "srt": {},
-    "udp": {"pkt_size": str(PAYLOAD)},
+    "udp": {},
 }
 
 
@@ -62,7 +62,7 @@ class Destination:
         with av.open(io.BytesIO(first.data), format="h264") as template:
             self._caller = _call(address) if address.scheme == "srt" else None
             self._container: OutputContainer = av.open(
-                self._caller if self._caller is not None else address.url,
+                self._caller if self._caller is not None else _url_of(address),
                 "w",
                 format=address.format,
                 # Every picture at once, not when a buffer is full.
@@ -122,6 +122,14 @@ def read_pictures(pipe: BinaryIO) -> Iterator[Picture]:
         if len(data := pipe.read(size)) < size:
             return
         yield Picture(data, pts, keyframe)
+
+
+def _url_of(address: PushAddress) -> str:
+    """Returns the address as libavformat takes it."""
+    if address.scheme != "udp" or "pkt_size=" in address.url:
+        return address.url
+    # Its own choice, 1472, would cut packets of MPEG-TS in two, and who loses one half loses both.
+    return f"{address.url}{'&' if '?' in address.url else '?'}pkt_size={PAYLOAD}"
 
 
 def _call(address: PushAddress) -> SrtCaller:

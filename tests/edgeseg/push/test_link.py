@@ -56,6 +56,21 @@ def test_a_process_that_is_killed_is_noticed() -> None:
         link.close()
 
 
+def test_datagrams_hold_whole_packets_of_mpeg_ts() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (360, 640, 3), dtype=np.uint8)
+    (packet,) = H264Encoder(SOFTWARE, 640, 360).encode(noise, 0, keyframe=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(20)
+        link = Link(PushAddress(f"udp://127.0.0.1:{receiver.getsockname()[1]}?ttl=1"))
+        link.send(Picture(bytes(packet), 0, True))
+        sizes = [len(receiver.recv(65536)) for _ in range(50)]
+        link.close()
+    assert {size % 188 for size in sizes} == {0}
+    assert max(sizes) == 7 * 188
+
+
 def test_a_pipe_that_fills_up_is_crowded_and_then_an_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         link = Link(PushAddress(f"rtmp://127.0.0.1:{silent.getsockname()[1]}/live"))
