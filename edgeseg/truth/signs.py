@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 #: Signs are read from a copy with this longer side, by leaving pixels out: averaging them would hide noise and cost ten
 #: times as much. A picture out of focus has nothing that could alias.
 SIDE = 320
-#: Below this longer side a picture says nothing of its sharpness.
-SMALLEST_SIDE = 160
+#: What the longer and the shorter side of a picture must have at least to say something of its sharpness.
+SMALLEST_SIDES = (160, 60)
 #: Light from here on is blown out, 0..255.
 CLIPPED = 245
 #: The window in which an edge's height and its steepest step are looked for, in pixels of the small copy: as wide as
 #: an edge blurred by 1 % of the picture's width.
 _WINDOW = np.ones((13, 13), np.uint8)
-#: Every so many pixels a window is looked at.
-_STRIDE = 6
 #: Edges lower than this, in grey levels, are not measured: noise and compression are as high.
 _EDGE = 20
+#: An edge is sharp below this width, in percent of the picture's longer side.
+SHARP = 0.3
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 _BEND = np.array([[0, -0.25, 0], [-0.25, 1, -0.25], [0, -0.25, 0]], np.float32)
 
@@ -41,6 +41,7 @@ class Signs:
     clipped: float
     edges: float
     width: float
+    sharp: float
     detail: float
     coarse: float
     blocks: NDArray[np.float32] = field(repr=False)
@@ -67,29 +68,32 @@ def read_signs(small: NDArray[np.uint8]) -> Signs:
     blocks: NDArray[Any] = cv2.resize(
         fine, (max(1, fine.shape[1] // 2), max(1, fine.shape[0] // 2)), interpolation=cv2.INTER_AREA
     )
-    edges, edge_width = _measure_edges(grey) if max(height, width) >= SMALLEST_SIDE else (0.0, float("nan"))
+    large = max(height, width) >= SMALLEST_SIDES[0] and min(height, width) >= SMALLEST_SIDES[1]
+    edges, edge_width, sharp = _measure_edges(grey) if large else (0.0, float("nan"), 0.0)
     bright = float(np.partition(blocks.ravel(), blocks.size * 98 // 100)[blocks.size * 98 // 100])
-    return Signs(bright, clipped, edges, edge_width, _measure_detail(fine), _measure_detail(blocks), blocks)
+    return Signs(bright, clipped, edges, edge_width, sharp, _measure_detail(fine), _measure_detail(blocks), blocks)
 
 
-def _measure_edges(grey: NDArray[np.uint8]) -> tuple[float, float]:
-    """The share of windows that hold an edge, and the width of the sharpest fifth of these edges.
+def _measure_edges(grey: NDArray[np.uint8]) -> tuple[float, float, float]:
+    """The share of windows that hold an edge, and the width of the sharpest fifth of all edges.
 
     A step of height R behind a Gaussian of sigma s is nowhere steeper than R / (s sqrt(2 pi)), so the height of a
-    window divided by its steepest step tells s, whatever the contrast. Noise makes steps steeper: it can hide a blur,
-    but not feign one.
+    window around its steepest place, divided by its steepness, tells s whatever the contrast. Noise makes steps
+    steeper: it can hide a blur, but not feign one.
     """
     here = grey[:-1, :-1]
-    steps = cv2.max(cv2.absdiff(grey[:-1, 1:], here), cv2.absdiff(grey[1:, :-1], here))
-    places = slice(_STRIDE, None, _STRIDE), slice(_STRIDE, None, _STRIDE)
-    steep: NDArray[Any] = cv2.dilate(steps, _WINDOW)[places]
-    height: NDArray[Any] = cv2.subtract(cv2.dilate(here, _WINDOW), cv2.erode(here, _WINDOW))[places]
-    measured = height >= _EDGE
-    count = int(measured.sum())
-    if not count:
-        return 0.0, float("nan")
-    sigmas = height[measured] / (np.sqrt(2 * np.pi) * steep[measured].astype(np.float32))
-    return count / height.size, 100.0 * float(np.partition(sigmas, count // 5)[count // 5]) / max(grey.shape)
+    steps: NDArray[Any] = cv2.max(cv2.absdiff(grey[:-1, 1:], here), cv2.absdiff(grey[1:, :-1], here))
+    heights: NDArray[Any] = cv2.subtract(cv2.dilate(here, _WINDOW), cv2.erode(here, _WINDOW))
+    high = heights >= _EDGE
+    places = high & (steps == cv2.dilate(steps, _WINDOW))
+    sigmas = heights[places] / (np.sqrt(2 * np.pi) * steps[places].astype(np.float32))
+    if not sigmas.size:
+        return 0.0, float("nan"), 0.0
+    sharpest = sigmas.size // 5
+    sharp = np.zeros(here.shape, np.uint8)
+    sharp[places] = sigmas < SHARP / 100 * max(grey.shape)
+    near_sharp = float(cv2.dilate(sharp, _WINDOW).mean())
+    return float(high.mean()), 100.0 * float(np.partition(sigmas, sharpest)[sharpest]) / max(grey.shape), near_sharp
 
 
 def _measure_detail(cells: NDArray[np.float32]) -> float:
@@ -98,5 +102,5 @@ def _measure_detail(cells: NDArray[np.float32]) -> float:
     Bends and not slopes: what lies on the lens is out of focus and casts soft slopes, and so does its shadow.
     """
     bends = cv2.dilate(np.abs(cv2.filter2D(cells, -1, _BEND)), _NEIGHBOURS)
-    enough = cv2.min(cv2.blur(cells, (3, 3)) * 0.03 + 1.0, 3.0)  # type: ignore[call-overload]
+    enough = np.minimum(cv2.blur(cells, (3, 3)) * 0.03 + 1.0, 3.0)
     return float((bends >= enough).mean())
