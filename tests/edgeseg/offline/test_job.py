@@ -413,7 +413,14 @@ def test_a_model_that_is_none_is_told_before_anything_is_made(work: Workplace) -
     assert not work.out.exists()
 
 
-EVERYWHERE = PathConfig(corridor=((0, 0), (1, 0), (1, 1), (0, 1)), begin_area=0.001, end_area=0.0005, begin_after="200ms")
+EVERYWHERE = PathConfig.model_validate(
+    {
+        "corridor": [[0, 0], [1, 0], [1, 1], [0, 1]],
+        "begin_area": 0.001,
+        "end_area": 0.0005,
+        "begin_after": "200ms",
+    }
+)
 
 
 def test_who_is_in_the_path_is_told_the_same_however_often_the_work_was_interrupted(
