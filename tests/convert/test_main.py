@@ -30,15 +30,17 @@ def test_command_prints_the_files_and_nothing_of_the_converter(color_run: Path, 
     assert "passes the gate" in (tmp_path / "report.html").read_text()
 
 
-def test_failed_gate_exits_with_65_and_its_table(color_run: Path, tmp_path: Path) -> None:
+def test_failed_gate_exits_with_65_and_its_table(
+    color_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "night").mkdir()
     cv2.imwrite(str(tmp_path / "night" / "a.png"), np.full((64, 96, 3), 120, np.uint8))
-    result = _run(color_run, "--out", tmp_path / "models", "--calibration", tmp_path / "night")
-    assert result.returncode == 65
-    assert result.stdout == ""
-    assert "FAIL" in result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("convert: error: edgeseg-test-96x64-int8.tflite: not written")
+    command = [color_run, "--out", tmp_path / "models", "--calibration", tmp_path / "night"]
+    assert main([str(argument) for argument in command]) == 65
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "FAIL" in err
+    assert err.splitlines()[-1].startswith("convert: error: edgeseg-test-96x64-int8.tflite: not written")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,16 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from rich.console import Console
 
 from convert.calibrate import iterate_samples
 from convert.card import Quantization, describe, write_model
 from convert.gate import GateFailedError, enforce, judge_loss
 from convert.handover import HandOver, read_hand_over
 from convert.quantize import convert_float, convert_int8, load_network, resize_network
-from convert.verify import compare
 from edgeseg.classes import IGNORE_INDEX
+from edgeseg.evaluate import evaluate
 from edgeseg.fusion import decide
-from edgeseg.labels import LabelMapping, find_pairs
+from edgeseg.labels import LabelMapping
 from edgeseg.model_card import read_card
 from edgeseg.preprocess import upscale_logits
 from edgeseg.segmenter import BUNDLED_MODEL, Segmenter
@@ -91,30 +90,34 @@ def drive(tmp_path_factory: pytest.TempPathFactory, float_model: Path, bundled_c
     return folder
 
 
-def _judge(float_model: Path, int8_model: Path, drive: Path) -> None:
-    mapping = LabelMapping.load("edgeseg")
-    pairs = find_pairs(drive / "images", drive / "labels", mapping)
-    comparison = compare(float_model, int8_model, pairs, mapping, "drive", Console(quiet=True))
-    enforce(judge_loss(comparison.before.iou, comparison.after.iou), int8_model.name)
+def _measure(model: Path, drive: Path) -> Mapping[str, float]:
+    with Segmenter(model) as segmenter:
+        return evaluate(drive, LabelMapping.load("edgeseg"), segmenter).iou
+
+
+@pytest.fixture(scope="module")
+def float_iou(float_model: Path, drive: Path) -> Mapping[str, float]:
+    return _measure(float_model, drive)
 
 
 def test_bundled_model_comes_from_this_run(hand_over: HandOver) -> None:
     assert read_card(BUNDLED_MODEL).training_sha256 == hand_over.card.training_sha256
 
 
-def test_bundled_model_passes(float_model: Path, drive: Path) -> None:
+def test_bundled_model_passes(float_iou: Mapping[str, float], drive: Path) -> None:
     """What the next test is to be read against: the same network, calibrated on real drives."""
-    _judge(float_model, BUNDLED_MODEL, drive)
+    enforce(judge_loss(float_iou, _measure(BUNDLED_MODEL, drive)), BUNDLED_MODEL.name)
 
 
 def test_random_calibration_fails(
-    float_model: Path, drive: Path, network: Any, hand_over: HandOver, tmp_path: Path
+    float_iou: Mapping[str, float], drive: Path, network: Any, hand_over: HandOver, tmp_path: Path
 ) -> None:
     generator = np.random.default_rng(0)
     images = [tmp_path / f"{index}.png" for index in range(4)]
     for image in images:
         cv2.imwrite(str(image), generator.integers(0, 256, (*SIZE, 3), dtype=np.uint8))
     flatbuffer = convert_int8(network, lambda: iterate_samples(images, SIZE, hand_over.card.input.fit))
+    noise = _write(tmp_path / "noise.tflite", flatbuffer, "int8", hand_over)
     with pytest.raises(GateFailedError) as caught:
-        _judge(float_model, _write(tmp_path / "noise.tflite", flatbuffer, "int8", hand_over), drive)
+        enforce(judge_loss(float_iou, _measure(noise, drive)), noise.name)
     assert "class vehicle" in {finding.subject for finding in caught.value.findings if not finding.passed}

@@ -19,10 +19,8 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_streets(tmp_path_factory.mktemp("data") / "streets", 12)
 
 
-@pytest.fixture
-def recipe_fields(streets: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def recipe_of(streets: Path) -> dict[str, Any]:
     """The fields of a recipe that trains in seconds; change some and write it with `write_recipe`."""
-    monkeypatch.setitem(ARCHITECTURES, "tiny", design_tiny())
     entry = {"name": "streets", "root": str(streets), "mapping": "edgeseg", "licence": "drawn by the test"}
     return {
         "name": "tiny",
@@ -37,6 +35,13 @@ def recipe_fields(streets: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
         "validation": [entry],
         "licence": "drawn by the test",
     }
+
+
+@pytest.fixture
+def recipe_fields(streets: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `recipe_of` gives, in a process that knows its network."""
+    monkeypatch.setitem(ARCHITECTURES, "tiny", design_tiny())
+    return recipe_of(streets)
 
 
 def write_recipe(path: Path, fields: dict[str, Any]) -> Path:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,13 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, SinkUnavailableError, UsageError
 from edgeseg.model_card import ModelCard
-from tests.train.conftest import write_recipe
+from tests.train.conftest import recipe_of, write_recipe
 from train.config import load_recipe
 from train.fit import Trainer, fit_recipe
 from train.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ("curves.png", "confusion.png", "predictions.png")
 
 
 @contextmanager
@@ -35,6 +38,9 @@ def start_training(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A real training process; its output goes into OUT.log, and it does not outlive the block."""
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    if backend == "jax":
+        # Of so small a network XLA takes longer to make fast code than to run slow code.
+        env["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
     command = [sys.executable, "-m", "tests.train.tiny_training", "fit", str(recipe), "--out", str(out), *more]
     with (
         out.with_suffix(".log").open("wb") as log,
@@ -75,32 +81,48 @@ def read_checkpoint(folder: Path) -> tuple[list[dict[str, float]], dict[str, NDA
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows], variables
 
 
-@pytest.mark.slow
-def test_a_run_killed_by_sigkill_continues_exactly(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Finished:
+    """A run that was left alone, and its recipe."""
+
+    recipe: Path
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def finished(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    fields = {**recipe_of(streets), "epochs": 4, "steps_per_epoch": 12, "batch_size": 4}
     # Rates at which every step moves the weights and their average, so that a state that is lost shows.
-    fields = {**recipe_fields, "epochs": 4, "optimizer": {"lr": 0.01, "ema": 0.7, "warmup_epochs": 0.5}}
-    recipe = write_recipe(tmp_path / "recipe.yaml", fields)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    with start_training(recipe, whole) as unbroken:
-        with start_training(recipe, broken) as process:
-            deadline = time.monotonic() + 200
-            # The checkpoint is the last thing that an epoch writes: from here on there is something to resume.
-            while not (broken / "checkpoint.npz").exists():
-                assert process.poll() is None, (tmp_path / "broken.log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            workers = find_children(process.pid)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            assert process.returncode == -signal.SIGKILL
-        assert workers
-        while any(map(is_running, workers)):
+    fields["optimizer"] = {"lr": 0.01, "ema": 0.8, "warmup_epochs": 0.5}
+    fields["augmentation"] = {"scale": [0.9, 1.2], "color_p": 0.0}
+    place = tmp_path_factory.mktemp("finished")
+    recipe, folder = write_recipe(place / "recipe.yaml", fields), place / "run"
+    with start_training(recipe, folder) as process:
+        finish(process, folder)
+    return Finished(recipe, folder)
+
+
+@pytest.mark.slow
+def test_a_run_killed_by_sigkill_continues_exactly(finished: Finished, tmp_path: Path) -> None:
+    whole, broken = finished.folder, tmp_path / "broken"
+    with start_training(finished.recipe, broken) as process:
+        deadline = time.monotonic() + 200
+        # The checkpoint is the last thing that an epoch writes: from here on there is something to resume.
+        while not (broken / "checkpoint.npz").exists():
+            assert process.poll() is None, (tmp_path / "broken.log").read_text()
             assert time.monotonic() < deadline
-            time.sleep(0.1)
-        assert 1 <= len(read_checkpoint(broken)[0]) < 4
-        with start_training(recipe, broken, "--resume") as process:
-            finish(process, broken)
-        finish(unbroken, whole)
+            time.sleep(0.02)
+        workers = find_children(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.returncode == -signal.SIGKILL
+    assert workers
+    while any(map(is_running, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert 1 <= len(read_checkpoint(broken)[0]) < 4
+    with start_training(finished.recipe, broken, "--resume") as process:
+        finish(process, broken)
 
     assert read_rows(broken) == read_rows(whole)
     (rows, variables), (resumed_rows, resumed_variables) = map(read_checkpoint, (whole, broken))
@@ -113,17 +135,19 @@ def test_a_run_killed_by_sigkill_continues_exactly(tmp_path: Path, recipe_fields
 
 
 @pytest.mark.slow
-def test_a_run_folder_holds_everything_and_the_network_learns(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
-    fields = {**recipe_fields, "epochs": 4, "steps_per_epoch": 12, "batch_size": 4}
-    fields["optimizer"] = {"lr": 0.01, "ema": 0.8}
-    fields["augmentation"] = {"scale": [0.9, 1.2], "color_p": 0.0}
+@pytest.mark.usefixtures("recipe_fields")  # for the network that it makes known
+def test_a_run_folder_holds_everything_and_the_network_learns(finished: Finished, tmp_path: Path) -> None:
+    recipe = load_recipe(finished.recipe)
     run = tmp_path / "run"
-    matrices = fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), run)
-
+    shutil.copytree(finished.folder, run)
     rows = read_rows(run)
     assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
     assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
-    # best.keras is the best epoch, and what the report measured is what the log said of it.
+    # best.keras is the best epoch, and what the report measures is what the log said of it.
+    for name in PICTURES:
+        (run / name).unlink()
+    matrices = fit_recipe(recipe, run, resume=True)
+    assert read_rows(run) == rows
     assert matrices["streets"].mean_iou_foreground() == pytest.approx(max(row["val_mean"] for row in rows), abs=1e-3)
     assert matrices["streets"].iou()["road"] > 0.5
 
@@ -134,7 +158,7 @@ def test_a_run_folder_holds_everything_and_the_network_learns(tmp_path: Path, re
     assert len(card.training_sha256 or "") == 64
     assert yaml.safe_load((run / "recipe.yaml").read_text())["optimizer"]["lr"] == 0.01
     assert json.loads((run / "run.json").read_text())["git_revision"]
-    for name in ("curves.png", "confusion.png", "predictions.png"):
+    for name in PICTURES:
         picture = cv2.imread(str(run / name))
         assert picture is not None
         assert picture.std() > 10
@@ -143,14 +167,14 @@ def test_a_run_folder_holds_everything_and_the_network_learns(tmp_path: Path, re
     # The fingerprint can be computed again from what the folder holds.
     assert RunFolder(run).fingerprint() == card.training_sha256
 
-    other = load_recipe(tmp_path / "recipe.yaml").model_copy(update={"seed": 9})
+    other = recipe.model_copy(update={"seed": 9})
     with pytest.raises(UsageError, match="other values of seed"):
         fit_recipe(other, run, resume=True)
     with pytest.raises(UsageError, match="already holds a run"):
-        fit_recipe(load_recipe(tmp_path / "recipe.yaml"), run)
+        fit_recipe(recipe, run)
     (run / "checkpoint.npz").write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"checkpoint\.npz"):
-        fit_recipe(load_recipe(tmp_path / "recipe.yaml"), run, resume=True)
+        fit_recipe(recipe, run, resume=True)
 
 
 @pytest.mark.slow
@@ -159,22 +183,22 @@ def test_early_stopping_ends_a_run_that_learns_nothing(tmp_path: Path, recipe_fi
     # So small a rate changes no weight, and the averaged weights get their statistics from the same pictures every
     # time: all epochs are alike, and none is better than the first.
     fields["optimizer"] = {"lr": 1e-30, "weight_decay": 0.0, "warmup_epochs": 0, "ema": 0.5}
-    run, recipe = tmp_path / "run", load_recipe(write_recipe(tmp_path / "recipe.yaml", fields))
-    fit_recipe(recipe, run)
+    recipe, run = load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), tmp_path / "run"
+    trainer = Trainer(recipe, RunFolder.create(run, recipe))
+    trainer.fit()
     assert len(read_rows(run)) == 3
-
-    # Killed while its report was drawn, the run is over all the same.
-    (run / "curves.png").unlink()
     rows, best = (run / "metrics.csv").read_bytes(), (run / "best.keras").read_bytes()
+
+    # Killed before its report was drawn, the run is over all the same.
     fit_recipe(recipe, run, resume=True)
     assert (run / "curves.png").is_file()
     assert (run / "metrics.csv").read_bytes() == rows
 
     # One more epoch, which is no better: a resumed run knows how good its best one was.
-    trainer = Trainer(recipe.model_copy(update={"early_stop_epochs": 3}), RunFolder(run))
+    trainer.recipe = recipe.model_copy(update={"early_stop_epochs": 3})
     trainer.resume()
     trainer.fit()
-    assert len(trainer.rows) == 4
+    assert len(read_rows(run)) == 4
     assert (run / "best.keras").read_bytes() == best
 
 
@@ -187,7 +211,7 @@ def test_a_validation_set_that_can_judge_nothing_is_refused(tmp_path: Path, reci
     cv2.imwrite(str(empty / "labels" / "a.png"), np.full((96, 128), 255, np.uint8))
     # Nothing is counted, so no class, not even a wrongly predicted one, has an IoU.
     recipe_fields["validation"] = [{"name": "empty", "root": str(empty), "mapping": "edgeseg"}]
-    fields = {**recipe_fields, "steps_per_epoch": 1}
+    fields = {**recipe_fields, "steps_per_epoch": 1, "optimizer": {"ema": 0}}
     with pytest.raises(DataError, match="no road, vehicle or person"):
         fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), tmp_path / "run")
 

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError
-from train.architectures import ARCHITECTURES, build_network
+from tests.train.tiny_training import design_tiny
+from train.architectures import build_network
 from train.pretrained import load_encoder
-
-NANO = ARCHITECTURES["nano"].scaled(depth=0.4)
 
 
 def encoder_names(network: keras.Model) -> list[str]:
@@ -42,7 +41,7 @@ def pictures() -> list[np.ndarray]:
 
 
 def test_the_unfolded_batch_norm_changes_nothing_in_inference(tmp_path: Path) -> None:
-    network = build_network(NANO, (64, 64), 4)
+    network = build_network(design_tiny(), (64, 64), 4)
     made = write_weights(tmp_path / "w.npz", network)
     assert load_encoder(network, tmp_path / "w.npz", pictures()) == len(made)
     stem = keras.Model(network.inputs, network.get_layer("stem_bn").output)
@@ -58,13 +57,14 @@ def test_the_unfolded_batch_norm_changes_nothing_in_inference(tmp_path: Path) ->
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    write_weights(tmp_path / "w.npz", build_network(NANO, (64, 64), 4))
+    network = build_network(design_tiny(), (64, 64), 4)
+    write_weights(tmp_path / "w.npz", network)
     with pytest.raises(DataError, match="has shape"):
-        load_encoder(build_network("small", (64, 64), 4), tmp_path / "w.npz", pictures())
+        load_encoder(build_network(design_tiny().scaled(width=2.0), (64, 64), 4), tmp_path / "w.npz", pictures())
     with pytest.raises(DataError, match="layers, but the network's encoder has"):
-        load_encoder(build_network("nano", (64, 64), 4), _cut(tmp_path / "w.npz"), pictures())
+        load_encoder(network, _cut(tmp_path / "w.npz"), pictures())
     with pytest.raises(InputNotFoundError):
-        load_encoder(build_network("nano", (64, 64), 4), tmp_path / "none.npz", pictures())
+        load_encoder(network, tmp_path / "none.npz", pictures())
 
 
 def _cut(path: Path) -> Path:
