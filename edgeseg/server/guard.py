@@ -145,7 +145,7 @@ class Guard:
         """Returns the answer that ends a browser's session, also for whoever else has its cookie."""
         self._sessions.end(request.cookies.get(self.cookie, ""))
         response = web.Response(status=303, headers={"Location": "login"})
-        response.del_cookie(self.cookie, path="/", secure=self.tls, httponly=True, samesite="Strict")
+        response.set_cookie(self.cookie, "", max_age=0, path="/", secure=self.tls, httponly=True, samesite="Strict")
         return response
 
     def is_open_to(self, request: web.Request) -> bool:
