@@ -88,8 +88,9 @@ class Destination:
 
 def main() -> None:
     """Carries until stdin ends. The exit code is 1 when the server is lost."""
-    # What a terminal sends to all its programs is for the parent to answer.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a terminal or systemd sends to all processes is for the parent to answer; when it ends, so does our stdin.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     pipe = sys.stdin.buffer
     order = json.loads(pipe.readline())
     address, limit_s = PushAddress(order["url"]), float(order["limit_s"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from types import TracebackType
 
@@ -20,8 +19,6 @@ from edgeseg.push.srt import load_library
 from edgeseg.sinks.h264 import H264Encoder, choose_encoder, even_size
 from edgeseg.sinks.mp4 import TIME_BASE, ticks
 from edgeseg.sinks.sink import PassedOver, Result
-
-logger = logging.getLogger(__name__)
 
 #: Whoever begins to watch waits for a picture that can be decoded by itself.
 KEYFRAME_EVERY = int(1 / TIME_BASE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import select
 import ssl
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
-
-logger = logging.getLogger(__name__)
 
 PASSWORD_VARIABLE = "EDGESEG_MQTT_PASSWORD"
 

@@ -44,7 +44,7 @@ def make_telemetry(
     if config.webhook.url is not None:
         from edgeseg.telemetry.webhook import Webhook
 
-        parts.append(Webhook(config.webhook, events))
+        parts.append(Webhook(config.webhook, events, device=config.mqtt.client_id))
     if config.mqtt.broker is not None:
         from edgeseg.telemetry.mqtt import Mqtt
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import logging
 import os
 import ssl
 import threading
@@ -22,9 +21,7 @@ from edgeseg.exposition import Family
 from edgeseg.telemetry.event_queue import EventQueue
 from edgeseg.telemetry.identity import make_client_id
 from edgeseg.telemetry.secret import take_secret
-from edgeseg.telemetry.webhook_config import WebhookConfig
-
-logger = logging.getLogger(__name__)
+from edgeseg.telemetry.webhook_config import WebhookConfig, hide_path
 
 TOKEN_VARIABLE = "EDGESEG_WEBHOOK_TOKEN"
 #: Events that wait while nobody answers; the oldest goes when one more comes.
@@ -55,17 +52,19 @@ class Webhook:
         config: WebhookConfig,
         events: Events,
         *,
+        device: str | None = None,
         environment: MutableMapping[str, str] | None = None,
         retry_for_s: float = RETRY_FOR_S,
         backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
-        """Raises ConfigError for a token file that cannot be read."""
+        """`device` is who we are, a name made of the machine's id when it is left out.
+
+        Raises ConfigError for a token file that cannot be read.
+        """
         if config.url is None:
             raise ValueError("there is no address")
-        parts = urlsplit(config.url)
-        #: The address without its path, which is a secret with many services.
-        self.name = f"{parts.scheme}://{parts.netloc}"
-        self._parts = parts
+        self.name = hide_path(config.url)
+        self._parts = parts = urlsplit(config.url)
         self._timeout_s = config.timeout
         self._retry_for_s, self._make_backoff = retry_for_s, backoff
         self._token = take_secret(
@@ -76,7 +75,7 @@ class Webhook:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._events = events
         self._queue = EventQueue(WAITING, lambda event: event.kind in config.events)
-        self._device, self._run_id = make_client_id(), uuid.uuid4().hex
+        self._device, self._run_id = device or make_client_id(), uuid.uuid4().hex
         self._thread: threading.Thread | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._trouble = ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from edgeseg.fields import Duration, Part
 
@@ -25,13 +25,24 @@ def check_url(text: str) -> str:
     return text
 
 
+def hide_path(url: str) -> str:
+    """Returns a web address without its path and query, which are a secret with many services."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/***"
+
+
+WebAddress = Annotated[
+    str, AfterValidator(check_url), PlainSerializer(hide_path, return_type=str, when_used="json-unless-none")
+]
+
+
 class WebhookConfig(Part):
     """Where events are posted; nowhere without a URL. events: their kinds.
 
     The token, which is sent as `Authorization: Bearer`, comes from EDGESEG_WEBHOOK_TOKEN or from token_file.
     """
 
-    url: Annotated[str, AfterValidator(check_url)] | None = None
+    url: WebAddress | None = None
     events: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ...] = (
         "person_in_path",
         "camera_lost",

@@ -97,12 +97,13 @@ def test_the_process_ends_when_ours_is_killed() -> None:
     wait_until(lambda: not carrier.exists() or carrier.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z")
 
 
-def test_what_a_terminal_sends_to_its_programs_is_not_for_the_process() -> None:
+def test_what_a_terminal_or_systemd_sends_to_all_is_not_for_the_process() -> None:
     link = Link(PushAddress("udp://127.0.0.1:9"))
     assert os.getsid(link.pid) != os.getsid(0)
     link.send(make_picture())
     wait_until(lambda: link.look() == "live")
-    os.kill(link.pid, signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(link.pid, number)
     time.sleep(0.1)
     assert link.look() == "live"
     process = Path(f"/proc/{link.pid}")

@@ -161,6 +161,13 @@ def test_what_is_no_web_address_is_refused(url: str) -> None:
         WebhookConfig(url=url)
 
 
+def test_the_path_which_may_be_a_secret_is_not_shown(events: Events) -> None:
+    config = WebhookConfig(url="https://hooks.example:8443/services/T0/B0/secret?a=b")
+    assert config.model_dump(mode="json")["url"] == "https://hooks.example:8443/***"
+    assert Webhook(config, events, environment={}).name == "https://hooks.example:8443/***"
+    assert WebhookConfig().model_dump(mode="json")["url"] is None
+
+
 def test_a_host_that_cannot_be_is_told_and_ends_nothing(events: Events) -> None:
     with make(f"http://{'a' * 70}.example/", events):
         events.add("camera_lost", "first")
