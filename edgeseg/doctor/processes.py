@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 #: Of the states in /proc/net/tcp.
@@ -20,8 +21,9 @@ class Process:
 
     @property
     def is_edgeseg(self) -> bool:
-        """Whether it is an edgeseg, this one or another."""
-        return "edgeseg" in self.command
+        """Whether it is an edgeseg, this one or another: by the program's name, for a folder may be called so too."""
+        words = self.command.split()
+        return any(Path(word).name == "edgeseg" for word in words[:2]) or ("-m", "edgeseg") in pairwise(words)
 
     def __str__(self) -> str:
         return f"{self.command.split(' --')[0][:60]} (process {self.pid})"

@@ -16,7 +16,7 @@ from edgeseg.doctor.finding import Finding
 from edgeseg.doctor.heat import check_heat
 from edgeseg.doctor.page import check_page
 from edgeseg.doctor.permissions import check_permissions, read_account
-from edgeseg.doctor.processes import holders_of_device, holders_of_port
+from edgeseg.doctor.processes import Process, holders_of_device, holders_of_port
 from edgeseg.doctor.storage import check_storage, file_system, measure_writing
 from edgeseg.heat_config import HeatConfig
 from edgeseg.server.address import Address
@@ -170,6 +170,20 @@ def test_a_port_in_use_is_a_problem_and_names_who_has_it() -> None:
         other.stdin.close()
     assert finding.level == "problem"
     assert f"process {other.pid}" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("command", "ours"),
+    [
+        ("edgeseg run 0", True),
+        ("/opt/edgeseg/venv/bin/python /opt/edgeseg/venv/bin/edgeseg run --config /etc/edgeseg/edgeseg.yaml", True),
+        ("/usr/bin/python3 -m edgeseg run 0", True),
+        ("/home/pi/edgeseg/.venv/bin/python -m http.server", False),
+        ("vi /etc/edgeseg/edgeseg.yaml", False),
+    ],
+)
+def test_an_edgeseg_is_known_by_its_name_and_not_by_its_folder(command: str, ours: bool) -> None:
+    assert Process(1, command).is_edgeseg == ours
 
 
 def test_a_port_that_edgeseg_itself_has_is_well(tmp_path: Path) -> None:
