@@ -150,7 +150,9 @@ def run_round(course: Course, broker: Broker, chatter: Chatter, way: Way, outage
     )
 
 
-def run_rounds(count: int, outages_s: Sequence[float] = OUTAGES_S, calm_s: float = CALM_S) -> dict[str, Any]:
+def run_rounds(
+    count: int, outages_s: Sequence[float] = OUTAGES_S, calm_s: float = CALM_S, *, warm_up: bool = True
+) -> dict[str, Any]:
     """Runs one round of each way to warm up and `count` more; returns what was measured, JSON-ready."""
     with tempfile.TemporaryDirectory() as folder, Broker(Path(folder)) as broker:
         values = {"source": "synthetic:320x240@10", "mqtt": {"broker": broker.address, "interval": "1s"}}
@@ -163,7 +165,7 @@ def run_rounds(count: int, outages_s: Sequence[float] = OUTAGES_S, calm_s: float
             try:
                 with Chatter(assembly, mqtt) as chatter:
                     course.wait_until_told()
-                    for way in WAYS:
+                    for way in WAYS if warm_up else ():
                         run_round(course, broker, chatter, way, outages_s[0], calm_s)
                     began_bytes = rss_bytes()
                     rounds = []
