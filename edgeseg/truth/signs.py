@@ -32,9 +32,10 @@ class Signs:
     """All shares are of the picture, 0..1.
 
     bright: what 98 % of the picture's 8x8 cells are darker than, in grey levels. clipped: what is blown out.
-    edges: where there is an edge. width: how wide the sharpest fifth of the edges are, as the sigma of a Gaussian, in
-    percent of the picture's longer side; nan without edges. detail: where there is any structure four pixels small.
-    coarse: the same for structure twice as large. blocks: the mean grey level of each 8x8 cell of the small copy.
+    edges: what is near an edge. width: how wide the sharpest fifth of the edges are, as the sigma of a Gaussian, in
+    percent of the picture's longer side; nan without edges. sharp: what is near an edge narrower than SHARP.
+    detail: what is near structure four pixels small. coarse: the same for structure twice as large. blocks: the mean
+    grey level of each 8x8 cell of the small copy.
     """
 
     bright: float

@@ -77,7 +77,7 @@ def show(scenes: dict[Condition, list[Image]], *stays: tuple[Condition, float]) 
 SURE = (
     *("cap", "cap, high gain", "exposure x6", "sun, radius 0.5"),
     *(f"{kind} over 100%" for kind in ("mud", "hand", "grey tape", "paper")),
-    *("hand over 95%", "mud over 95%", "defocus 0.7%", "defocus 1.0%", "defocus 2.0%", "drops on 95%"),
+    *("hand over 95%", "mud over 95%", "defocus 0.7%", "defocus 1.0%", "defocus 2.0%"),
 )
 
 

@@ -50,6 +50,15 @@ def test_a_sharp_edge_reads_sharp_and_a_wider_blur_reads_wider() -> None:
     assert widths[0] < 0.15
 
 
+def test_only_sharp_edges_count_as_sharp() -> None:
+    sharp, soft = draw_blocks((1280, 720), 40, 160, 0), draw_blocks((1280, 720), 40, 160, 0.5 / 100 * 1280)
+    assert read_signs(shrink(sharp)).sharp == pytest.approx(read_signs(shrink(sharp)).edges, rel=0.2)
+    assert read_signs(shrink(soft)).sharp == 0
+    half = sharp.copy()
+    half[:, 640:] = soft[:, 640:]
+    assert read_signs(shrink(half)).sharp == pytest.approx(read_signs(shrink(sharp)).sharp / 2, rel=0.2)
+
+
 def test_noise_makes_no_picture_look_blurred() -> None:
     generator = np.random.default_rng(0)
     blurred = draw_blocks((1280, 720), 60, 160, 8)
@@ -95,7 +104,7 @@ def test_pictures_of_any_size_have_signs(width: int, height: int, level: int) ->
     signs = read_signs(small)
     assert signs.bright == pytest.approx(level)
     assert signs.clipped == (level >= 245)
-    assert (signs.edges, signs.detail, signs.coarse) == (0, 0, 0)
+    assert (signs.edges, signs.sharp, signs.detail, signs.coarse) == (0, 0, 0, 0)
     assert math.isnan(signs.width)
     assert np.allclose(signs.blocks, level)
 
@@ -106,7 +115,7 @@ def test_shares_are_shares_and_the_picture_is_left_alone(seed: int, size_hw: tup
     picture = np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), np.uint8)
     picture.flags.writeable = False
     signs = read_signs(shrink(picture))
-    for share in (signs.clipped, signs.edges, signs.detail, signs.coarse):
+    for share in (signs.clipped, signs.edges, signs.sharp, signs.detail, signs.coarse):
         assert 0 <= share <= 1
 
 
