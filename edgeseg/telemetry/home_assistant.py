@@ -97,7 +97,8 @@ def describe_entities(
             {
                 **content,
                 "unique_id": unique_id,
-                "object_id": unique_id,
+                # An id of letters, digits and _; read since 2025.10, before that one is made of the names.
+                "default_entity_id": f"{component}.{unique_id.lower().replace('-', '_')}",
                 "availability": availability,
                 "availability_mode": "all",
                 **common,

@@ -38,6 +38,7 @@ def test_every_entity_is_one_of_one_device_and_unavailable_without_the_run(entit
         assert content["origin"]["name"] == "edgeseg"
         assert content["availability"][0] == {"topic": "edgeseg/gate/availability"}
         assert content["availability_mode"] == "all"
+        assert re.fullmatch(rf"{topic.split('/')[1]}\.[a-z0-9_]+", content["default_entity_id"])
         assert "needs" not in content
 
 
