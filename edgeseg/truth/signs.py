@@ -62,7 +62,6 @@ def read_signs(small: NDArray[np.uint8]) -> Signs:
     """Returns the signs of a picture that `shrink` has made small, (h, w, 3) uint8 BGR."""
     grey: NDArray[Any] = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
     height, width = grey.shape
-    clipped = float(np.count_nonzero(grey >= CLIPPED)) / grey.size
     fine: NDArray[Any] = cv2.resize(
         grey.astype(np.float32), (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA
     )
@@ -72,11 +71,20 @@ def read_signs(small: NDArray[np.uint8]) -> Signs:
     large = max(height, width) >= SMALLEST_SIDES[0] and min(height, width) >= SMALLEST_SIDES[1]
     edges, edge_width, sharp = _measure_edges(grey) if large else (0.0, float("nan"), 0.0)
     bright = float(np.partition(blocks.ravel(), blocks.size * 98 // 100)[blocks.size * 98 // 100])
-    return Signs(bright, clipped, edges, edge_width, sharp, _measure_detail(fine), _measure_detail(blocks), blocks)
+    return Signs(
+        bright=bright,
+        clipped=_share(grey >= CLIPPED),
+        edges=edges,
+        width=edge_width,
+        sharp=sharp,
+        detail=_measure_detail(fine),
+        coarse=_measure_detail(blocks),
+        blocks=blocks,
+    )
 
 
 def _measure_edges(grey: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """The share of windows that hold an edge, and the width of the sharpest fifth of all edges.
+    """Signs.edges, .width and .sharp.
 
     A step of height R behind a Gaussian of sigma s is nowhere steeper than R / (s sqrt(2 pi)), so the height of a
     window around its steepest place, divided by its steepness, tells s whatever the contrast. Noise makes steps
@@ -86,15 +94,16 @@ def _measure_edges(grey: NDArray[np.uint8]) -> tuple[float, float, float]:
     steps: NDArray[Any] = cv2.max(cv2.absdiff(grey[:-1, 1:], here), cv2.absdiff(grey[1:, :-1], here))
     heights: NDArray[Any] = cv2.subtract(cv2.dilate(here, _WINDOW), cv2.erode(here, _WINDOW))
     high = heights >= _EDGE
-    places = high & (steps == cv2.dilate(steps, _WINDOW))
-    sigmas = heights[places] / (np.sqrt(2 * np.pi) * steps[places].astype(np.float32))
-    if not sigmas.size:
+    places = np.flatnonzero(high & (steps == cv2.dilate(steps, _WINDOW)))
+    if not places.size:
         return 0.0, float("nan"), 0.0
-    sharpest = sigmas.size // 5
-    sharp = np.zeros(here.shape, np.uint8)
-    sharp[places] = sigmas < SHARP / 100 * max(grey.shape)
-    near_sharp = float(cv2.dilate(sharp, _WINDOW).mean())
-    return float(high.mean()), 100.0 * float(np.partition(sigmas, sharpest)[sharpest]) / max(grey.shape), near_sharp
+    steepness = steps.ravel()[places].astype(np.float32)
+    percents = heights.ravel()[places] / steepness * (100 / np.sqrt(2 * np.pi) / max(grey.shape))
+    sharp: NDArray[Any] = np.zeros(here.shape, np.uint8)
+    sharp.ravel()[places] = percents < SHARP
+    sharpest = places.size // 5
+    width = float(np.partition(percents, sharpest)[sharpest])
+    return _share(high), width, cv2.countNonZero(cv2.dilate(sharp, _WINDOW)) / sharp.size
 
 
 def _measure_detail(cells: NDArray[np.float32]) -> float:
@@ -104,4 +113,8 @@ def _measure_detail(cells: NDArray[np.float32]) -> float:
     """
     bends = cv2.dilate(np.abs(cv2.filter2D(cells, -1, _BEND)), _NEIGHBOURS)
     enough = np.minimum(cv2.blur(cells, (3, 3)) * 0.03 + 1.0, 3.0)
-    return float((bends >= enough).mean())
+    return _share(bends >= enough)
+
+
+def _share(which: NDArray[np.bool_]) -> float:
+    return float(np.count_nonzero(which)) / which.size

@@ -44,7 +44,7 @@ class Stillness:
             changed = 1.0
         else:
             difference: NDArray[Any] = cv2.absdiff(small, last)
-            changed = np.count_nonzero(difference) / small.size
+            changed = cv2.countNonZero(difference.reshape(len(difference), -1)) / small.size
         self.repeated = changed <= _TOUCHED_UP
         if changed or self._same_since_ns is None:
             self._same_since_ns = now_ns
