@@ -8,8 +8,8 @@ A process records the bundled drive in segments of four seconds and tells of eve
   files can share blocks (XFS, btrfs), the copy is that of one moment; elsewhere it takes some milliseconds.
 
 Then the recording is opened again, which repairs it, and every picture of every segment is decoded. Lost is what had
-been captured before that moment and is in no segment (bar: at most 1 s). The last column is what the process itself
-had measured until then: from the capture of a picture until it was on the disk for good, at most.
+been captured before that moment and has no picture or no record in any segment (bar: at most 1 s). The last column is
+what the process itself had measured: from the capture of a picture until it was on the disk for good, at most.
 """
 
 from __future__ import annotations
@@ -170,20 +170,27 @@ def examine(folder: Path, told: list[tuple[int, float]]) -> Outcome:
     archive.close()
     if left := [path.name for path in folder.glob("*.part")]:
         raise RuntimeError(f"not repaired: {left}")
-    recovered = 0
+    pictures = lines = 0
     for segment in archive.segments():
         video, records = segment.path(VIDEO), segment.path(RECORDS)
-        pictures = decode(video)
-        indexes = [json.loads(line)["index"] for line in records.read_text("utf-8").splitlines()]
-        if indexes[:pictures] != list(range(recovered, recovered + min(pictures, len(indexes)))):
-            raise RuntimeError(f"{records.name}: records {indexes[:3]}... do not follow on picture {recovered}")
-        if video.name in closed and pictures != len(indexes):
-            raise RuntimeError(f"{video.name}: {pictures} pictures, but {len(indexes)} records")
-        recovered += pictures
+        # Of a segment that has only just begun one of the two may be there and not the other.
+        shown = decode(video) if video.exists() else 0
+        noted = read_indexes(records) if records.exists() else []
+        if noted != list(range(lines, lines + len(noted))):
+            raise RuntimeError(f"{records.name}: records {noted[:3]}... do not follow on {lines}")
+        if video.name in closed and shown != len(noted):
+            raise RuntimeError(f"{video.name}: {shown} pictures, but {len(noted)} records")
+        pictures, lines = pictures + shown, lines + len(noted)
+    recovered = min(pictures, lines)
     last_ns = captured_ns[recovered - 1] if recovered else captured_ns[0]
     # On the copy there may be pictures that came while it was made.
     lost_s = (captured_ns[-1] - last_ns) / 1e9 if recovered < len(captured_ns) else 0.0
     return Outcome(len(captured_ns), recovered, len(closed), lost_s, told[-1][1])
+
+
+def read_indexes(records: Path) -> list[int]:
+    """Returns which pictures have a record."""
+    return [json.loads(line)["index"] for line in records.read_text("utf-8").splitlines()]
 
 
 def decode(video: Path) -> int:

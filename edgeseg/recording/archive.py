@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import logging
 import shutil
 import threading
-from collections import Counter
+import time
+from collections import Counter, deque
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
-from edgeseg.errors import SinkUnavailableError
 from edgeseg.events import Event, Events
+from edgeseg.fields import format_bytes
 from edgeseg.recording.clock import Calendar, Clock, SystemClock
 from edgeseg.recording.config import KeepConfig
+from edgeseg.recording.keeper import Keeper
+from edgeseg.recording.lock import FolderLock
 from edgeseg.recording.marks import Marks, Place
 from edgeseg.recording.name import SegmentName, Start
 from edgeseg.recording.repair import WHOLE_DISK, repair_files
 from edgeseg.recording.retention import Candidate, Reason, choose_surplus
-from edgeseg.recording.segment import Segment, gather_segments, list_files
-from edgeseg.sinks.files import say_why
+from edgeseg.recording.segment import Segment, list_archive
+from edgeseg.sinks.files import FULL, say_why
 
 logger = logging.getLogger(__name__)
 
-LOCK = ".edgeseg.lock"
+#: So many segments are deleted at a time: a new limit may concern thousands, and the disk has to write meanwhile.
+BATCH = 50
+#: What others delete by hand is noticed after so many seconds: looking at the files of a month takes a while.
+LOOK_AGAIN_S = 600.0
+#: How long a disk may hang before the run ends without what it does.
+CLOSE_LIMIT_S = 5.0
+
 _SAYS = {"age": "too old", "size": "over the size", "free": "for free space", "room": "for room"}
-#: How many segments an event names; a new limit may delete thousands at once.
+#: How many segments an event names.
 _NAMED = 20
 
 
@@ -36,7 +42,10 @@ class Archive:
     """A folder of segments, one folder in it for each camera; nobody else writes there while it is open.
 
     Numbers are given across all cameras, so that their order is that of recording whatever the calendar said. Any
-    thread may call anything. What is no segment is never touched.
+    thread may call anything; `begin`, `grow`, `end`, `mark`, `start_of` and `segments` never wait for the disk, and a
+    thread of its own looks after the rest while it is open. What is no segment is never touched.
+
+    trouble: what keeps the disk from taking more, as far as that thread knows: an error of the system, or words.
     """
 
     def __init__(
@@ -54,40 +63,56 @@ class Archive:
         self.deleted: Counter[str] = Counter()
         self.deleted_bytes = 0
         self.repaired = 0
+        self.trouble: OSError | str | None = None
         self._events = events or Events()
-        self._lock = threading.RLock()
-        self._held: BinaryIO | None = None
+        self._held = FolderLock(folder)
+        self._keeper = Keeper(self.tend)
         self._users = 0
+        # The disk is changed by one at a time; what is known of it changes at once. Never the first within the second.
+        self._disk = threading.RLock()
+        self._lock = threading.Lock()
         self._segments: list[Segment] = []
-        self._marks = Marks()
-        self._stuck: set[Place] = set()
         self._open: dict[int, int] = {}
         self._number = 0
+        self._marks = Marks()
+        self._wanted: deque[tuple[Place, Event]] = deque()
+        self._stuck: set[Place] = set()
+        self._looked_s = 0.0
 
     def open(self) -> None:
         """Opens the archive for one more recorder; the first finds out what lies there and repairs what was cut off.
 
         Raises OSError, and SinkUnavailableError when another run records there.
         """
-        with self._lock:
+        with self._disk:
             if not self._users:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self._hold()
+                self._held.hold()
                 try:
                     self.calendar.refresh()
                     self.repair()
                     self._fill_in_names()
                 except OSError:
-                    self._release()
+                    self._held.release()
                     raise
-            self._users += 1
+                self._keeper = Keeper(self.tend)
+                self._keeper.start()
+            with self._lock:
+                self._users += 1
 
     def close(self) -> None:
         """Undoes one `open()`."""
         with self._lock:
             self._users -= 1
-            if not self._users:
-                self._release()
+            if self._users:
+                return
+        self._keeper.stop(CLOSE_LIMIT_S)
+        self._note_marks()
+        self._held.release()
+
+    def check(self) -> None:
+        """Raises what ended the archive's thread, which would be our bug."""
+        self._keeper.check()
 
     def begin(self, boot_ns: int) -> SegmentName:
         """Returns the name of a new segment that begins at this moment since the start of the device."""
@@ -113,34 +138,53 @@ class Archive:
             if segment is not None:
                 self._segments.append(segment)
                 self._segments.sort(key=lambda it: it.name.number)
+        self._keeper.wake()
 
-    def mark(self, folder: Path, number: int, event: Event) -> None:
-        """Keeps a segment, open or closed, and its neighbours, because of an event.
-
-        Raises OSError when that cannot be noted on the disk; until the end of the run it holds all the same.
-        """
+    def segments(self) -> list[Segment]:
+        """Returns the closed segments, oldest first."""
         with self._lock:
-            self._marks.add((folder, number), event)
+            return list(self._segments)
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.folder).free
+
+    def mark(self, place: Place, event: Event) -> None:
+        """Has a segment, open or closed, and its neighbours kept because of an event; returns at once."""
+        self._wanted.append((place, event))
+        self._keeper.wake()
+
+    def tend(self) -> OSError | str | None:
+        """Looks at everything there is to be done; returns what is now the trouble."""
+        trouble: OSError | str | None = None
+        try:
+            if not self.tidy():
+                free = format_bytes(self.limits.free)
+                trouble = f"less than {free} are free on the disk, and no segment is left to delete"
+        except OSError as error:
+            trouble = error
+        self.trouble = trouble
+        return trouble
 
     def tidy(self) -> bool:
-        """Looks at the clock, puts it into names that lack it, and deletes what is over the limits.
+        """Notes marks, puts the time into names that lack it, and deletes what is over the limits.
 
         Returns False when less is free than should be and no segment is left to delete. Raises OSError when the disk
         takes no change.
         """
-        with self._lock:
+        with self._disk:
+            self._note_marks()
             self.calendar.refresh()
             self._fill_in_names()
             if self._surplus():
-                # Somebody else may have deleted or moved segments: it is the disk that counts.
-                self._scan()
-                self._delete(self._surplus())
+                if time.monotonic() - self._looked_s > LOOK_AGAIN_S:
+                    self._look()
+                self._delete(self._surplus()[:BATCH])
             return bool(self._deletable()) or self.free_bytes() >= self.limits.free
 
     def make_room(self) -> bool:
         """Deletes the oldest segment, one that an event keeps only if there is no other; False when there is none."""
-        with self._lock:
-            self._scan()
+        with self._disk:
+            self._marks.take_over(place for place, _ in self._wanted)
             kept = self._kept()
             oldest = sorted(self._deletable(), key=lambda it: it.place in kept)[:1]
             self._delete([(it, "room") for it in oldest])
@@ -148,58 +192,49 @@ class Archive:
 
     def repair(self) -> None:
         """Makes segments of what nobody writes any more and that has no name yet. Raises OSError."""
-        with self._lock:
+        with self._disk:
             self._repair()
-            self._scan()
+            self._look()
 
-    def free_bytes(self) -> int:
-        return shutil.disk_usage(self.folder).free
+    def _note_marks(self) -> None:
+        while self._wanted:
+            place, event = self._wanted[0]
+            try:
+                self._marks.add(place, event)
+            except OSError as error:
+                if error.errno in FULL and self.make_room():
+                    continue
+                logger.warning("%s: kept until the end of this run only: %s", place[0], say_why(error))
+            self._wanted.popleft()
 
-    def segments(self) -> list[Segment]:
-        """Returns the closed segments, oldest first."""
-        with self._lock:
-            return list(self._segments)
+    def _forget_marks(self, place: Place) -> None:
+        for marked, event in list(self._wanted):
+            if marked == place:
+                self._wanted.remove((marked, event))
+        self._marks.drop(place)
 
-    def _hold(self) -> None:
-        self._held = (self.folder / LOCK).open("ab")
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._release()
-            raise SinkUnavailableError(
-                f"{self.folder}: another run records there; end it or choose another folder"
-            ) from error
-        except OSError as error:
-            # Some network file systems know no locks.
-            if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):
-                self._release()
-                raise
-
-    def _release(self) -> None:
-        if self._held is not None:
-            self._held.close()
-            self._held = None
-
-    def _scan(self) -> None:
+    def _look(self) -> None:
         """Finds out what lies there."""
-        begun = {it.place: it.begun_boot_ns for it in self._segments}
-        files = list_files(self.folder)
-        for path, name in files:
-            self._marks.find(path)
-            if name is not None:
-                self._number = max(self._number, name.segment.number)
-        self._segments = [
-            replace(it, begun_boot_ns=begun.get(it.place))
-            for it in gather_segments(files)
-            if it.name.number not in self._open
-        ]
+        with self._lock:
+            before, ours = self._number, set(self._open)
+        listing = list_archive(self.folder)
+        found = listing.gather()
+        self._marks.take_over(listing.marks)
+        self._looked_s = time.monotonic()
+        with self._lock:
+            begun = {it.place: it.begun_boot_ns for it in self._segments}
+            # What was closed meanwhile may have been seen and may not.
+            fresh = [it for it in self._segments if it.name.number > before or it.name.number in ours]
+            self._number = max(self._number, *(name.segment.number for _, name in listing.files), 0)
+            known = {it.name.number for it in fresh} | set(self._open)
+            self._segments = [
+                replace(it, begun_boot_ns=begun.get(it.place)) for it in found if it.name.number not in known
+            ] + fresh
 
     def _repair(self) -> None:
-        orphans = [
-            path
-            for path, name in list_files(self.folder)
-            if name is not None and name.part and name.segment.number not in self._open
-        ]
+        parts = list_archive(self.folder).parts
+        with self._lock:
+            orphans = [folder / str(name) for folder, name in parts if name.segment.number not in self._open]
         repairs = repair_files(orphans)
         if not repairs:
             return
@@ -220,37 +255,32 @@ class Archive:
         """Renames segments of this start that got their names before the time was known."""
         if not self.calendar.known:
             return
-        named = 0
-        for index, it in enumerate(self._segments):
-            start = it.name.start
-            if start.wall_s is not None or start.boot_id != self.clock.boot_id:
-                continue
-            since_ns = round(start.since_boot_s * 1e9) if it.begun_boot_ns is None else it.begun_boot_ns
+        early = [it for it in self.segments() if it.name.start.boot_id == self.clock.boot_id]
+        for it in early:
+            since_ns = it.begun_boot_ns or round(it.name.start.since_boot_s * 1e9)
             new = replace(it, name=SegmentName(it.name.number, self.start_of(since_ns)))
-            for old_path, path in zip(it.paths(), new.paths(), strict=True):
+            for suffix in it.sizes:
                 # Deleted by hand since.
                 with contextlib.suppress(FileNotFoundError):
-                    old_path.rename(path)
-            self._segments[index] = new
-            named += 1
-        if named:
-            self._events.add("segments_named", f"the time is known: {_count(named)} got it into their names")
+                    it.path(suffix).rename(new.path(suffix))
+            with self._lock:
+                self._segments[self._segments.index(it)] = new
+        if early:
+            self._events.add("segments_named", f"the time is known: {_count(len(early))} got it into their names")
 
     def _kept(self) -> set[Place]:
-        return self._marks.choose_kept(it.place for it in self._segments)
+        return self._marks.choose_kept(it.place for it in self.segments())
 
     def _deletable(self) -> list[Segment]:
-        return [it for it in self._segments if it.place not in self._stuck]
+        return [it for it in self.segments() if it.place not in self._stuck]
 
     def _surplus(self) -> list[tuple[Segment, Reason]]:
         kept = self._kept()
         segments = self._deletable()
-        surplus = choose_surplus(
-            [Candidate(it.size, self._age_s(it), it.place in kept) for it in segments],
-            self.limits,
-            other_bytes=sum(self._open.values()) + sum(it.size for it in self._segments if it.place in self._stuck),
-            free_bytes=self.free_bytes(),
-        )
+        with self._lock:
+            others = sum(self._open.values()) + sum(it.size for it in self._segments if it.place in self._stuck)
+        candidates = [Candidate(it.size, self._age_s(it), it.place in kept) for it in segments]
+        surplus = choose_surplus(candidates, self.limits, other_bytes=others, free_bytes=self.free_bytes())
         return [(segments[index], reason) for index, reason in surplus]
 
     def _age_s(self, segment: Segment) -> float | None:
@@ -268,14 +298,15 @@ class Archive:
                 try:
                     for path in it.paths():
                         path.unlink(missing_ok=True)
-                    self._marks.drop(it.place)
+                    self._forget_marks(it.place)
                 except OSError as error:
                     if error.errno in WHOLE_DISK:
                         raise
                     self._stuck.add(it.place)
                     logger.warning("%s: segment %s cannot be deleted: %s", it.folder, it.name, say_why(error))
                     continue
-                self._segments.remove(it)
+                with self._lock:
+                    self._segments.remove(it)
                 gone.append((it, reason))
         finally:
             self._tell_deleted(gone)

@@ -46,10 +46,9 @@ class Marks:
         draft.replace(path)
         flush_folder(path.parent)
 
-    def find(self, path: Path) -> None:
-        """Takes over the mark that a file is, if it is one."""
-        if match := _NAME.fullmatch(path.name):
-            self._places.add((path.parent, int(match[1])))
+    def take_over(self, places: Iterable[Place]) -> None:
+        """Takes over the marks that earlier runs have left."""
+        self._places.update(places)
 
     def drop(self, place: Place) -> None:
         """Forgets the mark of a segment that is gone, and removes its file. Raises OSError."""
@@ -58,6 +57,8 @@ class Marks:
 
     def choose_kept(self, places: Iterable[Place]) -> set[Place]:
         """Returns those of all closed segments that events keep."""
+        if not self._places:
+            return set()
         numbers: dict[Path, set[int]] = {}
         # A marked one may be open still.
         for folder, number in (*places, *self._places):
@@ -75,3 +76,9 @@ def mark_path(place: Place) -> Path:
     """Returns the file that marks a segment."""
     folder, number = place
     return folder / f"{number:08}.keep"
+
+
+def marked_number(name: str) -> int | None:
+    """Returns which segment a file of this name marks, None when it is no mark."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None

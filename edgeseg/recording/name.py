@@ -16,8 +16,11 @@ from datetime import datetime, timezone
 VIDEO, RECORDS, PART = ".mp4", ".jsonl", ".part"
 
 _NAME = re.compile(
-    r"(?P<number>\d{8})_(?:(?P<wall>\d{8}T\d{6}Z)|boot-(?P<boot>[0-9a-f]{8})-(?P<since>\d{9})s)"
-    r"(?P<suffix>\.[a-z0-9]+)(?P<part>\.part)?"
+    r"(?P<number>\d{8})_"
+    r"(?:(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z|boot-(?P<boot>[0-9a-f]{8})-(?P<since>\d{9})s)"
+    r"(?P<suffix>\.[a-z0-9]+)(?P<part>\.part)?",
+    # Digits, and not all that Unicode takes for some.
+    re.ASCII,
 )
 _WALL = "%Y%m%dT%H%M%SZ"
 
@@ -64,11 +67,13 @@ class FileName:
         match = _NAME.fullmatch(name)
         if match is None:
             return None
-        start = Start(boot_id=match["boot"] or "", since_boot_s=float(match["since"] or 0))
-        if match["wall"]:
+        if match["boot"]:
+            start = Start(boot_id=match["boot"], since_boot_s=float(match["since"]))
+        else:
             try:
-                moment = datetime.strptime(match["wall"], _WALL).replace(tzinfo=timezone.utc)
+                # Not strptime(): a folder may hold the minutes of a month.
+                year, month, day, hour, minute, second = map(int, match.groups()[1:7])
+                start = Start(datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc).timestamp())
             except ValueError:
                 return None
-            start = Start(moment.timestamp())
         return cls(SegmentName(int(match["number"]), start), match["suffix"], match["part"] is not None)

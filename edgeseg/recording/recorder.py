@@ -107,7 +107,7 @@ class Recorder:
 
     def write(self, result: Result) -> None:
         """Encodes the picture and hands it to the writer. Raises PassedOver while the recording is paused."""
-        self._writer.check_pace()
+        self._writer.check()
         if self._writer.paused is not None:
             self._end_take()
             self._writer.lose(1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.recording.marks import Place
+from edgeseg.recording.marks import Place, marked_number
 from edgeseg.recording.name import FileName, SegmentName
 
 
@@ -35,22 +35,52 @@ class Segment:
         return [self.path(suffix) for suffix in self.sizes]
 
 
-def list_files(folder: Path) -> list[tuple[Path, FileName | None]]:
-    """Returns all that lies in the folder of an archive and in those in it, with what the names say. Raises OSError."""
-    inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-    paths = [path for place in (folder, *inner) for path in sorted(place.iterdir())]
-    return [(path, FileName.parse(path.name)) for path in paths]
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in the folder of an archive and in those in it: files of segments, and marks."""
+
+    files: list[tuple[Path, FileName]]
+    marks: list[Place]
+
+    @property
+    def parts(self) -> list[tuple[Path, FileName]]:
+        """The files that have no name yet."""
+        return [(folder, name) for folder, name in self.files if name.part]
+
+    def gather(self) -> list[Segment]:
+        """Returns the segments that are closed, oldest first. Raises OSError."""
+        found: dict[tuple[int, Path], Segment] = {}
+        for folder, name in self.files:
+            if name.part:
+                continue
+            # Deleted by hand at this moment.
+            with contextlib.suppress(FileNotFoundError):
+                size = (folder / str(name)).stat().st_size
+                place = (name.segment.number, folder)
+                if place not in found:
+                    found[place] = Segment(folder, name.segment, {})
+                found[place].sizes[name.suffix] = size
+        return [found[place] for place in sorted(found)]
 
 
-def gather_segments(files: Iterable[tuple[Path, FileName | None]]) -> list[Segment]:
-    """Returns the segments that are closed, oldest first. Raises OSError."""
-    found: dict[tuple[int, Path], Segment] = {}
-    for path, name in files:
-        if name is None or name.part:
-            continue
-        segment = Segment(path.parent, name.segment, {})
-        # Deleted by hand at this moment.
-        with contextlib.suppress(FileNotFoundError):
-            size = path.stat().st_size
-            found.setdefault((name.segment.number, path.parent), segment).sizes[name.suffix] = size
-    return [found[place] for place in sorted(found)]
+def list_archive(folder: Path) -> Listing:
+    """Looks at what lies there, links to other folders aside. Raises OSError."""
+    listing = Listing([], [])
+    # Names, not paths: a folder may hold the minutes of a month.
+    for place, names in _list_folders(folder):
+        for file in sorted(names):
+            if (name := FileName.parse(file)) is not None:
+                listing.files.append((place, name))
+            elif (number := marked_number(file)) is not None:
+                listing.marks.append((place, number))
+    return listing
+
+
+def _list_folders(folder: Path) -> list[tuple[Path, list[str]]]:
+    with os.scandir(folder) as entries:
+        outer = [(it.name, it.is_dir(follow_symlinks=False)) for it in entries]
+    found = [(folder, [name for name, _ in outer])]
+    for name in sorted(name for name, is_folder in outer if is_folder):
+        with os.scandir(folder / name) as entries:
+            found.append((folder / name, [it.name for it in entries]))
+    return found

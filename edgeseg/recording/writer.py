@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.events import Event, Events
-from edgeseg.fields import format_bytes
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.config import RecordingConfig
 from edgeseg.recording.fragments import write_fragment, write_header
@@ -34,8 +33,6 @@ T = TypeVar("T")
 #: How often what has come is written and flushed, in seconds. At the worst moment the power takes one period, the time
 #: of a flush and the age of the newest picture: for RECOVERY_S that leaves the disk more than half a second.
 PERIOD_S = 0.3
-#: How often limits, names and the clock are looked at.
-TEND_S = 5.0
 #: A segment whose camera gives nothing any more is closed so long after its time.
 GRACE_S = 2.0
 #: What waits for a disk that hangs, in bytes: some seconds. More would be the memory of the whole device.
@@ -77,16 +74,13 @@ class Writer:
         self._marks: deque[Event] = deque()
         self._begun: deque[tuple[int, int]] = deque(maxlen=100)
         self._opened = False
-        self._tend_s = 0.0
         self._stop = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"recorder {camera or ''}".strip(), daemon=True)
 
     @property
     def paused(self) -> str | None:
-        """Why nothing is recorded, None while something is. Raises what ended the thread, which would be our bug."""
-        if self._failure is not None:
-            raise self._failure
+        """Why nothing is recorded, None while something is."""
         return self._pause.reason
 
     def start(self) -> None:
@@ -124,8 +118,10 @@ class Writer:
         with self._lock:
             self.lost += pictures
 
-    def check_pace(self) -> None:
-        """Pauses when more waits for the disk than may."""
+    def check(self) -> None:
+        """Pauses when more waits for the disk than may. Raises what ended the thread, which would be our bug."""
+        if self._failure is not None:
+            raise self._failure
         with self._lock:
             waiting = sum(job.take.waiting_bytes for job in self._jobs)
         if waiting > MOST_WAITING:
@@ -155,11 +151,13 @@ class Writer:
             self._attempt(job, self._write)
         for job in complete:
             self._attempt(job, self._close)
+        self._mark()
         if self._pause.reason is not None:
             self._try_again()
-        else:
-            self._mark()
-            self._tend(at_once=bool(complete))
+        elif self._opened:
+            self._archive.check()
+            if (trouble := self._archive.trouble) is not None:
+                self._pause.begin(trouble, full=isinstance(trouble, str))
 
     def _attempt(self, job: _Job, action: Callable[[_Job], None]) -> None:
         """Does something with a job unless the disk refuses; then what is whole of it is saved and the rest lost."""
@@ -262,7 +260,7 @@ class Writer:
             self._archive.repair()
             wanted = self._archive.limits.free
             # An eighth more, or it would pause again at once.
-            if not self._archive.tidy() or self._archive.free_bytes() < wanted + wanted // 8:
+            if self._archive.tend() is not None or self._archive.free_bytes() < wanted + wanted // 8:
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
             probe = self._folder / ".edgeseg-room"
@@ -280,24 +278,8 @@ class Writer:
             self._archive.open()
             self._opened = True
 
-    def _tend(self, *, at_once: bool) -> None:
-        now_s = time.monotonic()
-        if now_s < self._tend_s and not at_once:
-            return
-        self._tend_s = now_s + TEND_S
-        try:
-            if not self._archive.tidy():
-                free = format_bytes(self._archive.limits.free)
-                self._pause.begin(f"less than {free} are free on the disk, and no segment is left to delete", full=True)
-        except OSError as error:
-            self._pause.begin(error)
-
     def _mark(self) -> None:
         while self._marks and self._begun:
             event = self._marks.popleft()
             earlier = [number for first_ns, number in self._begun if first_ns <= event.at_ns]
-            number = earlier[-1] if earlier else self._begun[0][1]
-            try:
-                self._with_room(partial(self._archive.mark, self._folder, number, event))
-            except OSError as error:
-                logger.warning("%s: kept until the end of this run only: %s", self._folder, say_why(error))
+            self._archive.mark((self._folder, earlier[-1] if earlier else self._begun[0][1]), event)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgeseg.events import Events
-from edgeseg.recording import pause, writer
+from edgeseg.recording import keeper, pause, writer
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.config import RecordingConfig
 from edgeseg.recording.recorder import Recorder
@@ -37,7 +37,7 @@ class Running:
 def open_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """open_recorder(folder, clock=, camera=, **keys of the configuration) as a context; its thread is in a hurry."""
     monkeypatch.setattr(writer, "PERIOD_S", 0.02)
-    monkeypatch.setattr(writer, "TEND_S", 0.05)
+    monkeypatch.setattr(keeper, "TEND_S", 0.05)
     monkeypatch.setattr(pause, "RETRY_S", 0.05)
 
     @contextmanager

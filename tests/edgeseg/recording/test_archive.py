@@ -11,12 +11,15 @@ import pytest
 
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.events import Events
+from edgeseg.recording import archive as archive_module
+from edgeseg.recording import keeper
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.config import KeepConfig
 from edgeseg.recording.name import SegmentName, Start
-from edgeseg.recording.segment import Segment
+from edgeseg.recording.segment import Listing, Segment, list_archive
 from tests.edgeseg.recording.clocks import SECOND, FakeClock
 from tests.edgeseg.recording.samples import write_video
+from tests.edgeseg.recording.waiting import wait_until
 from tests.edgeseg.results import list_names
 
 NOON = 1_795_262_400.0
@@ -155,7 +158,10 @@ def test_the_size_is_that_of_all_cameras_and_of_what_is_open(tmp_path: Path, ope
     archive.end(number)
 
 
-def test_what_somebody_else_deleted_is_not_counted(tmp_path: Path, opener: Opener) -> None:
+def test_what_somebody_else_deleted_is_not_counted(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_module, "LOOK_AGAIN_S", 0.0)
     names = [_put(tmp_path, number, NOON, 1000) for number in range(1, 6)]
     archive, _ = opener(tmp_path, size=3500)
     for suffix in (".mp4", ".jsonl"):
@@ -183,7 +189,7 @@ def test_a_full_disk_costs_the_oldest_and_those_that_events_keep_last(tmp_path: 
     for number in range(1, 7):
         _put(tmp_path, number, NOON)
     archive, events = opener(tmp_path)
-    archive.mark(tmp_path, 2, events.add("person_in_path", "somebody"))
+    archive.mark((tmp_path, 2), events.add("person_in_path", "somebody"))
     gone = []
     while archive.make_room():
         gone += sorted({1, 2, 3, 4, 5, 6} - set(_numbers(archive)) - set(gone))
@@ -291,15 +297,60 @@ def test_kept_minutes_survive_a_restart_and_their_age(tmp_path: Path, opener: Op
     for number in range(1, 6):
         _put(tmp_path, number, NOON - 1000)
     first, events = opener(tmp_path, clock)
-    first.mark(tmp_path, 3, events.add("person_in_path", "somebody"))
+    first.mark((tmp_path, 3), events.add("person_in_path", "somebody"))
     opener.close(first)
     archive, _ = opener(tmp_path, clock, age=200.0)
     archive.tidy()
     assert _numbers(archive) == [2, 3, 4]
 
 
+def test_a_new_limit_is_reached_bit_by_bit(tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that deletes thousands of files at once has no time for what is being recorded."""
+    monkeypatch.setattr(archive_module, "BATCH", 2)
+    for number in range(1, 7):
+        _put(tmp_path, number, NOON, 1000)
+    archive, events = opener(tmp_path, size=1000)
+    for left in ([3, 4, 5, 6], [5, 6], [6], [6]):
+        archive.tidy()
+        assert _numbers(archive) == left
+    assert _kinds(events) == ["segment_deleted"] * 3
+
+
+def test_what_is_being_closed_while_the_disk_is_looked_at_is_not_lost(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, _ = opener(tmp_path)
+    name = archive.begin(0)
+    listings: list[Listing] = []
+
+    def list_and_close(folder: Path) -> Listing:
+        # First for what is to be repaired, then for what is there.
+        listings.append(list_archive(folder))
+        if len(listings) == 2:
+            archive.end(name.number, Segment(tmp_path, name, {".mp4": 5}, 0))
+        return listings[-1]
+
+    monkeypatch.setattr(archive_module, "list_archive", list_and_close)
+    archive.repair()
+    assert _numbers(archive) == [name.number]
+
+
+def test_the_thread_of_the_archive_does_it_by_itself(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "TEND_S", 0.01)
+    for number in range(1, 4):
+        _put(tmp_path, number, NOON, 1000)
+    archive, events = opener(tmp_path, size=2000)
+    wait_until(lambda: _numbers(archive) == [2, 3])
+    archive.mark((tmp_path, 2), events.add("person_in_path", "somebody"))
+    wait_until((tmp_path / "00000002.keep").exists)
+
+
 def test_a_disk_without_enough_room_is_told_of(tmp_path: Path, opener: Opener) -> None:
     archive, _ = opener(tmp_path, free=10**18)
     assert not archive.tidy()
+    assert archive.tend() == "less than 1000000TB are free on the disk, and no segment is left to delete"
+    assert archive.trouble == archive.tend()
     archive, _ = opener(tmp_path / "other", free=1)
     assert archive.tidy()

@@ -17,7 +17,7 @@ from edgeseg.sinks.sink import PassedOver, Result
 from tests.edgeseg.program import count_frames, limit_file_size, mount_disk
 from tests.edgeseg.recording.clocks import SECOND
 from tests.edgeseg.recording.conftest import Open, Running
-from tests.edgeseg.recording.test_recorder import wait_until
+from tests.edgeseg.recording.waiting import wait_until
 
 RNG = np.random.default_rng(1)
 NOISE = [RNG.integers(0, 255, (256, 320, 3), np.uint8) for _ in range(5)]

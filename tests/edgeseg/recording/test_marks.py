@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from edgeseg.events import Event, Events
-from edgeseg.recording.marks import Marks
+from edgeseg.recording.marks import Marks, marked_number
 
 
 def _event(text: str = "a person is in the path") -> Event:
@@ -42,8 +42,7 @@ def test_cameras_have_neighbours_of_their_own(tmp_path: Path) -> None:
 def test_a_restart_finds_them(tmp_path: Path) -> None:
     Marks().add((tmp_path, 5), _event())
     marks = Marks()
-    for path in tmp_path.iterdir():
-        marks.find(path)
+    marks.take_over([(tmp_path, number) for path in tmp_path.iterdir() if (number := marked_number(path.name))])
     assert marks.choose_kept([(tmp_path, 5)]) == {(tmp_path, 5)}
 
 
@@ -59,7 +58,7 @@ def test_the_events_are_noted_as_far_as_they_are_of_use(tmp_path: Path) -> None:
 def test_a_damaged_note_keeps_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "00000005.keep").write_text("[{")
     marks = Marks()
-    marks.find(tmp_path / "00000005.keep")
+    marks.take_over([(tmp_path, 5)])
     assert marks.choose_kept([(tmp_path, 5)]) == {(tmp_path, 5)}
     marks.add((tmp_path, 5), _event())
     assert len(json.loads((tmp_path / "00000005.keep").read_text(encoding="utf-8"))) == 1
@@ -72,3 +71,8 @@ def test_a_mark_goes_with_its_segment(tmp_path: Path) -> None:
     marks.drop((tmp_path, 6))
     assert list(tmp_path.iterdir()) == []
     assert marks.choose_kept([(tmp_path, 5)]) == set()
+
+
+def test_other_files_mark_nothing() -> None:
+    assert marked_number("00000005.keep") == 5
+    assert [marked_number(name) for name in ("5.keep", "00000005.keep.part", "00000005.mp4")] == [None] * 3

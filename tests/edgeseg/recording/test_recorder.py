@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,17 +20,10 @@ from edgeseg.recording.recorder import RecorderStatus
 from edgeseg.sinks.sink import Result
 from tests.edgeseg.recording.clocks import SECOND, FakeClock
 from tests.edgeseg.recording.conftest import Open, Running
+from tests.edgeseg.recording.waiting import wait_until
 from tests.edgeseg.results import list_names, make_result
 
 NOON = 1_795_262_400.0
-LIMIT_S = 60.0
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not true():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.005)
 
 
 def _write(running: Running, count: int, *, first: int = 0, width: int = 160, height: int = 96) -> None:
