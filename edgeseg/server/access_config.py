@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +19,18 @@ def _check_hash(text: SecretStr) -> SecretStr:
     return text
 
 
+def _check_host(text: str) -> str:
+    # A port would never match: the one that a browser names is left out of account.
+    if re.fullmatch(r"[A-Za-z0-9._-]+", text) is None:
+        try:
+            ipaddress.IPv6Address(text)
+        except ValueError as error:
+            raise ValueError("is no name; write it without http:// and port, such as camera.example.org") from error
+    return text
+
+
 UserName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")]
+HostName = Annotated[str, Field(max_length=253), AfterValidator(_check_host)]
 Hash = Annotated[SecretStr, AfterValidator(_check_hash)]
 
 

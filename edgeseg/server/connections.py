@@ -28,6 +28,8 @@ STALLED_S = 30.0
 #: Bytes that one request may have, head and body. A log-in has hundreds, a WebRTC offer has some thousands.
 LARGEST_REQUEST = 128 * 1024
 HANDSHAKE_S = 10.0
+#: How often it is looked whose time is up.
+SWEEP_S = 0.5
 #: Bytes the kernel may hold for a viewer that were not sent yet. Left to itself it takes megabytes: seconds of old
 #: pictures.
 UNSENT_BYTES = 16 * 1024
@@ -215,7 +217,7 @@ class Listener:
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(SWEEP_S)
             for connection in list(self._connections):
                 connection.check(loop.time())
 

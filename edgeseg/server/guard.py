@@ -126,6 +126,9 @@ class Guard:
                 user, key = name, await run(self._executor, self._keys.match_user, name, password)
             finally:
                 self._waiting -= 1
+            if self._keys.users.get(name) != key:
+                # Other keys were taken over in the meantime.
+                key = None
         else:
             key = self._keys.match_token(password)
         if key is None:

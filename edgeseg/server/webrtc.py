@@ -85,6 +85,7 @@ class Peers:
         self._executor = executor
         self._feeds: dict[tuple[str, str], VideoFeed] = {}
         self._peers: dict[RTCPeerConnection, asyncio.Task[None]] = {}
+        self._closing = False
 
     @property
     def count(self) -> int:
@@ -98,7 +99,7 @@ class Peers:
         """
         sdp = _check_offer(offer)
         codec = _choose_codec(sdp)
-        if len(self._peers) >= MOST_PEERS:
+        if self._closing or len(self._peers) >= MOST_PEERS:
             raise TooManyPeers
         # No server elsewhere is asked for anything: this works where the browser reaches this machine by itself.
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -121,7 +122,8 @@ class Peers:
         return {"type": "answer", "sdp": peer.localDescription.sdp}
 
     async def close(self) -> None:
-        """Ends every connection."""
+        """Ends every connection, and lets none begin."""
+        self._closing = True
         await asyncio.gather(*(self._close(peer) for peer in list(self._peers)))
         for feed in self._feeds.values():
             await feed.close()

@@ -29,7 +29,7 @@ http:
   address: 0.0.0.0:8443
   token_file: token
   users: {{viewer: "{HASH}"}}
-  hosts: [camera.example.org]
+  hosts: [camera.example.org, '2001:db8::7']
   certificate: cert.pem
   key: key.pem
   connections: 64
@@ -39,7 +39,7 @@ http:
     assert config.http.address is not None
     assert config.http.address.host == "0.0.0.0"
     assert config.http.users["viewer"].get_secret_value() == HASH
-    assert (config.http.hosts, config.http.connections) == (("camera.example.org",), 64)
+    assert (config.http.hosts, config.http.connections) == (("camera.example.org", "2001:db8::7"), 64)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,7 @@ http:
         ("key: key.pem", ["http", "no certificate"]),
         ("token: hunter22hunter22", ["http.token", "token_file"]),
         ("hosts: ['http://x/']", ["http.hosts", "http://x/"]),
+        ("hosts: ['camera.example.org:8443']", ["http.hosts.0", "camera.example.org:8443", "without http:// and port"]),
         ("connections: 2", ["http.connections", "8"]),
     ],
 )

@@ -47,10 +47,11 @@ def connect_once_there_is_room(site: Site, stack: contextlib.ExitStack) -> socke
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Patience of half a second, so that it can run out in a test."""
+    """Patience of a third of a second, so that it can run out in a test."""
     for name in ("HEAD_S", "STALLED_S", "HANDSHAKE_S"):
-        monkeypatch.setattr(module, name, 0.5)
-    monkeypatch.setattr("edgeseg.server.login.BODY_S", 0.5)
+        monkeypatch.setattr(module, name, 0.3)
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    monkeypatch.setattr("edgeseg.server.login.BODY_S", 0.3)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -99,7 +100,7 @@ def test_a_viewer_that_takes_nothing_is_given_up_and_one_that_waits_is_not() -> 
             next(pictures)
         # No picture for longer than the patience: a viewer cannot help that.
         wait_until(lambda: site.state()["viewers"] == 1)
-        time.sleep(1.2)
+        time.sleep(0.6)
         site.publish()
         assert next(pictures).shape == (180, 320, 3)
 

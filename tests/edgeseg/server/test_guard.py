@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from edgeseg.server.access_config import Access
 from edgeseg.server.attempts import OVERALL, PER_CLIENT
 from edgeseg.server.guard import PROTECTION
 from edgeseg.server.passwords import PasswordHash
-from tests.edgeseg.server.live import Site, Viewer
+from tests.edgeseg.server.live import Answer, Site, Viewer, wait_until
 
 TOKEN = "not-to-be-guessed-by-anybody"
 PASSWORD = "correct horse"
@@ -285,6 +286,24 @@ def test_other_keys_while_it_runs_and_who_stays(site: Site) -> None:
         assert site.get("/api/state").status == 401
         site.cookie = ""
         assert site.log_in("other", "a new password").status == 303
+
+
+def test_a_password_that_was_changed_while_it_was_checked_opens_nothing(site: Site) -> None:
+    guard = site.page._guard
+    assert guard is not None
+    go_on = threading.Event()
+    # The one thread that checks passwords is busy, as with other people's.
+    guard._executor.submit(go_on.wait, 20)
+    answers: list[Answer] = []
+    asking = threading.Thread(target=lambda: answers.append(site.log_in("viewer", PASSWORD)))
+    asking.start()
+    try:
+        wait_until(lambda: guard._waiting == 1)
+        site.page.use_access(Access(users=users(viewer="a new password")))
+    finally:
+        go_on.set()
+        asking.join()
+    assert [answer.status for answer in answers] == [401]
 
 
 def test_a_page_that_gets_its_first_key_lets_go_of_whoever_has_none() -> None:

@@ -150,10 +150,12 @@ def test_a_camera_that_is_lost_and_looks_bad(site: Site) -> None:
 
 
 def test_the_shares_of_the_last_minutes_outlive_the_page_that_shows_them(site: Site) -> None:
+    assert site.cameras[0].view.feed.history.step_s == 2.0
+    site.cameras[0].view.feed.history.step_s = 0.1
     site.publish()
     wait_until(lambda: len(site.get("/api/shares").json["front"]["shares"].get("road", [])) >= 1)
     shares = site.get("/api/shares").json["front"]
-    assert (shares["step_s"], shares["steps"]) == (2.0, 150)
+    assert (shares["step_s"], shares["steps"]) == (0.1, 150)
     assert shares["shares"]["road"][0] > 0.1
 
 

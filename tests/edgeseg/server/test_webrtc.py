@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from edgeseg.errors import UsageError
 from edgeseg.server import page as page_module
 from edgeseg.server.access_config import Access
+from edgeseg.server.guard import Grant
 from tests.edgeseg.server.live import Drive, Site, wait_until
 
 aiortc = pytest.importorskip("aiortc", reason="needs aiortc: pip install 'edgeseg[webrtc]'")
@@ -111,6 +113,24 @@ def test_whoever_loses_the_key_is_let_go_and_peers_are_bounded(monkeypatch: pyte
         asyncio.run(watch(site))
 
 
+def test_nobody_begins_to_watch_while_the_page_ends() -> None:
+    async def offer_too_late(site: Site) -> None:
+        browser = Browser(site)
+        peers = Peers(ThreadPoolExecutor(1))
+        try:
+            sdp = await browser.offer()
+            await peers.close()
+            with pytest.raises(TooManyPeers):
+                await peers.answer(site.cameras[0].view, {"type": "offer", "sdp": sdp}, Grant(lambda: True))
+            assert peers.count == 0
+        finally:
+            await browser.peer.close()
+
+    from edgeseg.server.webrtc import Peers, TooManyPeers
+
+    asyncio.run(offer_too_late(Site()))
+
+
 def test_a_peer_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeseg.server.webrtc.CONNECT_S", 0.5)
 
@@ -197,7 +217,7 @@ def test_addresses_of_the_offer_are_not_knocked_at() -> None:
         if not addresses:
             pytest.skip("needs a network beside loopback")
         victim.bind((addresses[0], 0))
-        victim.settimeout(1.0)
+        victim.settimeout(0.5)
         port = victim.getsockname()[1]
         lines = [line for line in sdp.splitlines() if not line.startswith("a=candidate:")]
         lines.append(f"a=candidate:1 1 udp 2130706431 {addresses[0]} {port} typ host")
