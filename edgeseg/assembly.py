@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.changes import AFTER_A_START, APPLIED_AT_ONCE, HTTP_AT_ONCE, Changes
 from edgeseg.config import Config, FusionConfig, NamedCamera, OverlayConfig
 from edgeseg.corridor import PathConfig
 from edgeseg.errors import UsageError
@@ -29,17 +28,16 @@ from edgeseg.fusion import TemporalFusion
 from edgeseg.health import Health
 from edgeseg.lane import AgeLimit, Lane
 from edgeseg.metrics import Metrics, Summary
+from edgeseg.outputs import check_pushes, choose_outputs, choose_pushes, refuse_clashes
 from edgeseg.overlay import draw_overlay
 from edgeseg.pipeline import Pipeline
 from edgeseg.privacy import PeopleBlur
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.recorder import Recorder
 from edgeseg.segmenter import SMALL_BUNDLED_MODEL, Segmenter
-from edgeseg.server.access_config import Access
-from edgeseg.sinks import Sink, open_sink
-from edgeseg.sinks.growing import growing_path
+from edgeseg.sinks import Sink
 from edgeseg.sinks.path import PathSink
-from edgeseg.sources import PICTURE_SUFFIXES, SOURCE_HELP, Source, open_source
+from edgeseg.sources import SOURCE_HELP, Source, open_source
 from edgeseg.sources.camera import CameraMode
 from edgeseg.sources.orientation import Orientation
 from edgeseg.telemetry.families import (
@@ -58,9 +56,6 @@ from edgeseg.upkeep import Upkeep
 if TYPE_CHECKING:
     from edgeseg.server.page import LivePage
     from edgeseg.server.view import View
-
-#: What stands for the camera's name in the name of an output.
-CAMERA_FIELD = "{camera}"
 
 
 class Assembly:
@@ -298,100 +293,9 @@ class Assembly:
             work()
 
 
-@dataclass(slots=True)
-class Changes:
-    """What a new configuration changed: the keys that were applied, and those that wait for a start."""
-
-    applied: list[str] = field(default_factory=list)
-    later: list[str] = field(default_factory=list)
-
-    def note(self, before: Config, after: Config, keys: Iterable[str], to: list[str]) -> None:
-        """Adds those of `keys` in which two configurations differ to one of the lists."""
-        to += [key for key in keys if _value_at(before, key) != _value_at(after, key)]
-
-
-#: Keys of the configuration that change while it runs, beside sources and the model; and those that cannot.
-APPLIED_AT_ONCE = (
-    "model",
-    "heat",
-    "overlay",
-    "fusion",
-    "picture_check",
-    "privacy",
-    "person_in_path",
-    "max_age",
-    "too_old",
-    "log.level",
-)
-HTTP_AT_ONCE = tuple(f"http.{key}" for key in Access.model_fields)
-AFTER_A_START = (
-    "duration",
-    "output",
-    "push",
-    "recording",
-    "http.address",
-    "http.webrtc",
-    "event_log",
-    "webhook",
-    "mqtt",
-    "log.interval",
-)
-
-
 def open_segmenter(config: Config, threads: int | None = None, model: Path | None = None) -> Segmenter:
     """Returns the configured segmenter, with other threads or another model where they are given. Raises ModelError."""
     return Segmenter(model or config.model.path, threads or config.model.threads, config.model.runtime)
-
-
-def choose_outputs(config: Config, camera: str, *, several: bool) -> list[tuple[str, Sink]]:
-    """Returns what was written and the sink for it, for every output of a camera. Raises UsageError."""
-    if several and config.output.window:
-        raise UsageError("--window: shows a single camera; watch several with --http")
-    if several and (nameless := [uri for uri in config.output.save if CAMERA_FIELD not in uri]):
-        raise UsageError(f"--save {nameless[0]}: every camera needs its own; put {CAMERA_FIELD} into the name")
-    uris = [uri.replace(CAMERA_FIELD, camera) for uri in config.output.save]
-    return [(uri, open_sink(uri)) for uri in [*uris, *(["window:"] if config.output.window else [])]]
-
-
-def choose_pushes(config: Config, camera: str, events: Events) -> Iterator[Sink]:
-    """Yields the sinks that push a camera's overlay to servers. Raises UsageError."""
-    if not config.push:
-        return
-    from edgeseg.sinks.push import PushSink
-
-    names: Counter[str] = Counter()
-    for address in (address.for_camera(camera) for address in config.push):
-        names[address.shown] += 1
-        # Two streams of one server, apart only in what is not shown.
-        number = f" ({names[address.shown]})" if names[address.shown] > 1 else ""
-        yield PushSink(address, events, camera=camera, name=address.shown + number)
-
-
-def check_pushes(config: Config, *, several: bool) -> None:
-    """Raises UsageError when several cameras would be pushed to one address, or one twice."""
-    for index, address in enumerate(config.push):
-        if several and CAMERA_FIELD not in address.url:
-            raise UsageError(f"push {address.shown}: every camera needs its own; put {CAMERA_FIELD} into the address")
-        if address in config.push[:index]:
-            raise UsageError(f"push {address.shown}: is given twice; keep one")
-
-
-def refuse_clashes(sources: Iterable[str], saves: Iterable[tuple[str, Sink]]) -> None:
-    """Raises UsageError when two outputs are one file or folder, or would overwrite a source."""
-    theirs = [Path(source).resolve() for source in sources]
-    seen: set[Path] = set()
-    for uri, sink in saves:
-        place = Path(sink.name).resolve()
-        for ours in theirs:
-            # Beside a picture, a mask could get the very name that the picture has.
-            if place == ours or (place == ours.parent and ours.suffix.lower() in PICTURE_SUFFIXES):
-                what = "is the source itself" if place == ours else "is the folder of the source"
-                raise UsageError(f"--save {uri}: {what}; choose another name")
-            if ours == growing_path(place):
-                raise UsageError(f"--save {uri}: would write over the source while it grows; choose another name")
-        if place in seen:
-            raise UsageError(f"--save {uri}: is given twice; choose another name")
-        seen.add(place)
 
 
 def _what_is_opened(camera: NamedCamera) -> NamedCamera:
@@ -407,10 +311,3 @@ def _make_fusion(config: FusionConfig) -> TemporalFusion | None:
     if not config.enabled:
         return None
     return TemporalFusion() if config.half_life is None else TemporalFusion(config.half_life * 1e3)
-
-
-def _value_at(config: Config, key: str) -> object:
-    value: object = config
-    for step in key.split("."):
-        value = getattr(value, step)
-    return value

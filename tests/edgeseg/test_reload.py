@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeseg.assembly import Changes
+from edgeseg.changes import Changes
 from edgeseg.config import Config
 from edgeseg.config_file import Flag, load_config
 from edgeseg.errors import ModelError
