@@ -21,7 +21,33 @@ Place = tuple["str | int", ...]
 
 #: What stands below these keys is not repeated: it may be a password.
 SECRET_KEYS = frozenset({"users", "password"})
+#: Of a value that is wrong so many signs are shown.
+SHOWN_SIGNS = 80
 NAME_HELP = "is no name; write small letters, digits, - and _, 32 at most"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it here: keys are words, and so are dates, which no key takes."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = "tag:yaml.org,2002:str"
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            # A number of thousands of digits, or a tag (!!int) that does not fit.
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"not a valid {kind}", node.start_mark) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +134,26 @@ def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {explain(error)}") from error
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         root = loader.get_single_node()
+        # Before the values are made, which puts what `<<` takes over beside a mapping's own keys.
+        repeated = [] if root is None else _repeated(root, ())
         data = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
         return {}, [f"{path}:{_say_yaml(error)}"]
+    except RecursionError:
+        return {}, [f"{path}:1: is nested too deeply, or something in it holds itself; write it out"]
     if root is None or data is None:
         return {}, []
     if not isinstance(root, yaml.MappingNode):
         return {}, [f"{path}:1: must be a mapping of keys to values, such as 'source: 0'"]
     # A heading whose lines are all commented out is null to YAML, and nothing to the user.
     data = {key: value for key, value in data.items() if value is not None}
-    problems = [(line, f"{'.'.join(key)}: given twice; keep one") for line, key in _repeated(root, ())]
+    problems = [(line, f"{'.'.join(key)}: given twice; keep one") for line, key in repeated]
     try:
         Config.model_validate(data)
     except ValidationError as error:
-        problems += [(_line_of(root, item["loc"]), _say(item)) for item in error.errors()]
+        problems += [_locate(root, item) for item in error.errors()]
     return data, [f"{path}:{line}: {text}" for line, text in sorted(problems)]
 
 
@@ -139,8 +169,16 @@ def _say_yaml(error: yaml.YAMLError) -> str:
     return f"{mark.line + 1 if mark else 1}: is not valid YAML: {problem}"
 
 
-def _say(item: ErrorDetails) -> str:
-    """Says what is wrong at one place: its key, its value, and what it should be."""
+def _locate(root: yaml.Node, item: ErrorDetails) -> tuple[int, str]:
+    """Returns the line of an error and what it is."""
+    line, node = _find(root, item["loc"])
+    # As it is written: YAML reads 1:30 as 90 and `no` as False.
+    plain = isinstance(node, yaml.ScalarNode) and node.tag != "tag:yaml.org,2002:str"
+    return line, _say(item, node.value if plain else None)
+
+
+def _say(item: ErrorDetails, written: str | None = None) -> str:
+    """Says what is wrong at one place: its key, its value (as `written`, where that is known), what it should be."""
     place = item["loc"]
     key = ".".join(str(step) for step in place)
     if item["type"] == "extra_forbidden":
@@ -156,12 +194,19 @@ def _say(item: ErrorDetails) -> str:
         return f"{key}: {_reason(item)}"
     if SECRET_KEYS.intersection(place):
         return f"{key}: {_reason(item)}"
-    return f"{key}: {redact(repr(item['input']))} {_reason(item)}"
+    shown = redact(repr(item["input"]) if written is None else written)
+    if len(shown) > SHOWN_SIGNS:
+        shown = f"{shown[: SHOWN_SIGNS - 3]}..."
+    return f"{key}: {shown or 'nothing'} {_reason(item)}"
 
 
 def _reason(item: ErrorDetails) -> str:
-    if item["type"] == "model_type":
+    if item["type"] in ("model_type", "dict_type"):
         return "should be a mapping of keys to values"
+    if item["type"] == "tuple_type":
+        return "should be a list, such as [A, B]"
+    if item["type"] == "too_short" and item["input"] == "":
+        return "is empty"
     message = item["msg"].removeprefix("Value error, ")
     return message.replace("Input should be", "should be").replace("String should", "should")
 
@@ -173,19 +218,26 @@ def _say_flag(flags: Iterable[Flag], item: ErrorDetails) -> str:
     return _say(item)
 
 
-def _line_of(root: yaml.Node, place: Place) -> int:
-    """Returns the line, from 1, of the key (or the list item) at `place`, or of the nearest thing above it."""
+def _find(root: yaml.Node, place: Place) -> tuple[int, yaml.Node | None]:
+    """Returns the line, from 1, of the key (or the list item) at `place`, or of the nearest thing above it.
+
+    And what stands there, None where nothing does.
+    """
     line, node = root.start_mark.line, root
     for step in place:
+        found: yaml.Node | None = None
         if isinstance(node, yaml.MappingNode):
+            # The last one is what counts: after what `<<` takes over stands what the mapping itself says.
             for key, value in node.value:
                 if key.value == str(step):
-                    line, node = key.start_mark.line, value
-                    break
+                    line, found = key.start_mark.line, value
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line
-    return line + 1
+            found = node.value[step]
+            line = found.start_mark.line
+        if found is None:
+            return line + 1, None
+        node = found
+    return line + 1, node
 
 
 def _repeated(node: yaml.Node, above: tuple[str, ...]) -> list[tuple[int, tuple[str, ...]]]:
@@ -194,6 +246,9 @@ def _repeated(node: yaml.Node, above: tuple[str, ...]) -> list[tuple[int, tuple[
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                # Refused when the values are made.
+                continue
             name = (*above, str(key.value))
             if key.value in seen:
                 found.append((key.start_mark.line + 1, name))

@@ -114,11 +114,51 @@ def test_a_key_given_twice_is_an_error(tmp_path: Path) -> None:
         ("just text", "1: must be a mapping"),
         ("3: 4", "1: 3"),
         ("source: \x01", "1: is not valid YAML"),
+        ("loop: true\ncamera: {fps: !!int thirty}", "2: is not valid YAML: not a valid int"),
+        ("camera: {fps: " + 5000 * "9" + "}", "1: is not valid YAML: not a valid int"),
+        ("[1, 2]: 3", "1: is not valid YAML: found unhashable key"),
+        ("camera: " + 2000 * "[" + 2000 * "]", "1: is nested too deeply"),
+        ("camera: &itself {fps: *itself}", "1: is nested too deeply"),
     ],
 )
 def test_what_is_no_mapping_in_yaml(tmp_path: Path, text: str, complaint: str) -> None:
     (first, *_) = complaints(write(tmp_path, text))
     assert first.startswith(complaint)
+
+
+def test_a_value_is_shown_as_it_is_written_and_not_as_yaml_takes_it(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """source: 2024-13-45
+duration: 1:30
+privacy: no
+camera: {size: 0x720}
+output: {save: drive.mp4}
+cameras:
+on: 1
+pictures: {fps: "%s"}
+"""
+        % (100 * "9 "),
+    )
+    assert complaints(path) == [
+        "2: duration: 1:30 is not a duration; write for instance 10s, 500ms, 2m or 1h",
+        "3: privacy: no should be 'none' or 'blur_people'",
+        "4: camera.size: 0x720 is not a size; write for instance 1280x720",
+        "5: output.save: 'drive.mp4' should be a list, such as [A, B]",
+        f"7: on: unknown key; there is {', '.join(sorted(Config.model_fields))}",
+        f"8: pictures.fps: '{38 * '9 '}... should be a valid number, unable to parse string as a number",
+    ]
+
+
+def test_what_cameras_have_in_common_can_be_written_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "cameras:\n  1: &all {source: 0, fps: 5}\n  2: {<<: *all, source: 2, rotate: 45}\n")
+    assert complaints(path) == ["3: cameras.2.rotate: 45 should be 0, 90, 180 or 270"]
+    path.write_text(path.read_text().replace("45", "90"))
+    cameras = load_config(path).cameras
+    assert [(name, it.source, it.fps, it.rotate) for name, it in cameras.items()] == [
+        ("1", "0", 5.0, 0),
+        ("2", "2", 5.0, 90),
+    ]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
