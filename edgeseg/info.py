@@ -86,6 +86,8 @@ class ModelInfo:
         table.add_row("classes", ", ".join(f"{item.name} {item.color}" for item in card.classes))
         if card.started_from:
             table.add_row("started from", card.started_from)
+        if card.taught_by:
+            table.add_row("taught by", card.taught_by)
         for item in card.trained_on:
             table.add_row("trained on", f"{item.name}: {item.images} pictures, {item.licence}")
         table.add_row("licence", card.licence or "not stated")

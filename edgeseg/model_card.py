@@ -113,6 +113,8 @@ class ModelCard(Part):
     licence: str = ""
     # The pretrained weights that training started from, with their data and licence.
     started_from: str | None = None
+    # The larger network whose scores it learnt beside the labels, with its licence.
+    taught_by: str | None = None
     trained_on: tuple[TrainingSet, ...] = ()
     metrics: dict[str, Metrics] = Field(default_factory=dict)
     training_sha256: Sha256 | None = None

@@ -22,7 +22,7 @@ from edgeseg.classes import CLASS_NAMES
 from edgeseg.command_line import CommandLineError
 from edgeseg.errors import DataError, EdgesegError, UsageError
 from edgeseg.iou import none_if_nan
-from train.config import DatasetEntry, load_recipe
+from train.config import DatasetEntry, Teacher, load_recipe
 from train.datasets import Dataset, describe_dataset, inspect_dataset
 from train.run_folder import RunFolder
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 console = Console()
 
-RecipeArgument = Annotated[str, typer.Argument(help="a recipe's name (nano, small) or its YAML file")]
+RecipeArgument = Annotated[str, typer.Argument(help="a recipe's name (nano, nano_distilled, small) or its YAML file")]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="where the recipe's data paths start (default: the recipe's own folder)")
 ]
@@ -46,6 +46,8 @@ def check(recipe: RecipeArgument, data: DataOption = None) -> None:
     problems: list[str] = []
     if loaded.pretrained and not loaded.pretrained.path.is_file():
         problems.append(f"{loaded.pretrained.path}: no such file of pretrained weights")
+    if loaded.teacher and not loaded.teacher.model.is_file():
+        problems.append(f"{loaded.teacher.model}: no such teacher; train it first, or name another one")
     for role, entries in (("training", loaded.datasets), ("validation", loaded.validation)):
         for entry in entries:
             found = inspect_dataset(entry)
@@ -68,6 +70,9 @@ def fit(
     data: DataOption = None,
     resume: Annotated[bool, typer.Option(help="continue the run in --out after its last whole epoch")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="instead of the recipe's")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="the .keras to learn from instead of the recipe's `teacher: model:`")
+    ] = None,
 ) -> None:
     """Train a recipe; everything about the run lands in one folder."""
     from train.fit import fit_recipe
@@ -75,6 +80,14 @@ def fit(
     loaded = load_recipe(recipe, data)
     if seed is not None:
         loaded = loaded.model_copy(update={"seed": seed})
+    if teacher is not None:
+        if loaded.teacher is None:
+            raise UsageError(f"--teacher {teacher}: the recipe {recipe} has no `teacher:`; add one to it")
+        lesson = loaded.teacher.model_dump() | {"model": teacher.absolute()}
+        try:
+            loaded = loaded.model_copy(update={"teacher": Teacher.model_validate(lesson)})
+        except ValueError as error:
+            raise UsageError(f"--teacher {teacher}: give the best.keras of a run") from error
     matrices = fit_recipe(loaded, out, resume=resume)
     for name, matrix in matrices.items():
         _print_matrix(name, matrix)

@@ -82,6 +82,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     "nano": Architecture(
         "nano", stem=16, stages=_mobilenet_v2_stages((8, 12, 16, 32, 48, 80, 160)), decoder=(32, 48, 64, 96), context=96
     ),
+    # `nano` without its last stage, as `small` has none: 4 % less time. The same pretrained file fits.
+    "nano_lean": Architecture(
+        "nano_lean", stem=16, stages=_mobilenet_v2_stages((8, 12, 16, 32, 48, 80)), decoder=(32, 48, 64, 96), context=96
+    ),
     # Widths of MobileNetV2 1.0, without its last stage, which costs more than it brings at so small a picture.
     "small": Architecture(
         "small",

@@ -19,6 +19,9 @@ from train.config import Augmentation
 
 Image = NDArray[np.uint8]
 
+#: The label of what lies outside of the picture, where it must be told from what nobody labelled.
+OUTSIDE_INDEX = 254
+
 
 def random_view(
     image: Image,
@@ -28,12 +31,13 @@ def random_view(
     config: Augmentation,
     rng: Generator,
     label_stride: int = 2,
+    outside: int = IGNORE_INDEX,
 ) -> tuple[Image, Image]:
     """Cuts a random rectangle and brings it to `crop_hw` by the device's own resize.
 
     image: (H, W, 3) uint8 BGR; label: (H, W) uint8. `device_hw` is what the whole picture would be resized to on the
     device; a zoom of 1 shows things at that size. Returns RGB (h, w, 3) and labels (h / label_stride,
-    w / label_stride). What lies outside of the picture is grey and ignored.
+    w / label_stride). What lies outside of the picture is grey and labelled `outside`.
     """
     height, width = image.shape[:2]
     zoom = rng.uniform(*config.scale)  # not log-uniform: that would spend half the pixels on grey surroundings
@@ -52,7 +56,7 @@ def random_view(
     left = _offset(width, rect_w, None if focus is None else focus[1], rng)
     view = to_input(_cut(image, top, left, rect_h, rect_w, BAR_VALUE), crop_hw)
     mask = cv2.resize(
-        _cut(label, top, left, rect_h, rect_w, IGNORE_INDEX),
+        _cut(label, top, left, rect_h, rect_w, outside),
         (crop_hw[1] // label_stride, crop_hw[0] // label_stride),
         interpolation=cv2.INTER_NEAREST_EXACT,
     )

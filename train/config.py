@@ -71,6 +71,24 @@ class Pretrained(Part):
     licence: Annotated[str, Field(min_length=1)]
 
 
+class Teacher(Part):
+    """A trained network whose scores a run learns beside the labels: a .keras file with its card.json beside it.
+
+    weight: of what the teacher says against what the labels say. temperature: both networks' scores are divided by it,
+    so that more is learnt than which class is best.
+    """
+
+    model: Path
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[float, Field(ge=1, le=20)] = 2.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Teacher:
+        if self.model.suffix != ".keras":
+            raise ValueError(f"{self.model.name} is no .keras file (a .tflite takes one size and one picture only)")
+        return self
+
+
 class Augmentation(Part):
     """How a picture is varied; the `*_p` are probabilities per picture.
 
@@ -118,6 +136,7 @@ class Recipe(Part):
     width: Annotated[float, Field(gt=0)] = 1.0
     depth: Annotated[float, Field(gt=0)] = 1.0
     pretrained: Pretrained | None = None
+    teacher: Teacher | None = None
     input_size: Size = (352, 480)
     crop_size: Size | None = None
     seed: Annotated[int, Field(ge=0)] = 0
@@ -149,12 +168,13 @@ class Recipe(Part):
             def move(entry: DatasetEntry) -> DatasetEntry:
                 return entry.model_copy(update={"root": nowhere, "mapping": Path(entry.mapping).name})
 
-            start = recipe.pretrained
+            start, teacher = recipe.pretrained, recipe.teacher
             return recipe.model_copy(
                 update={
                     "datasets": tuple(map(move, recipe.datasets)),
                     "validation": tuple(map(move, recipe.validation)),
                     "pretrained": start and start.model_copy(update={"path": nowhere}),
+                    "teacher": teacher and teacher.model_copy(update={"model": nowhere}),
                 }
             )
 
@@ -208,5 +228,6 @@ def load_recipe(name_or_path: str | Path, data_root: Path | None = None) -> Reci
             "validation": tuple(rooted(entry) for entry in recipe.validation),
             "pretrained": recipe.pretrained
             and recipe.pretrained.model_copy(update={"path": root / recipe.pretrained.path}),
+            "teacher": recipe.teacher and recipe.teacher.model_copy(update={"model": root / recipe.teacher.model}),
         }
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.labels import LabelMapping, Pair, find_pairs, read_pair, scan_pairs
-from train.augment import random_look, random_view
+from train.augment import OUTSIDE_INDEX, random_look, random_view
 from train.config import DatasetEntry, GroupSplit, Recipe
 
 #: The stride at which labels meet scores: half the picture's size keeps small people, at a quarter of the cost.
@@ -139,7 +139,11 @@ class Mixer:
         dataset = self.datasets[int(rng.choice(len(self.datasets), p=self._odds))]
         image, label = dataset.read(int(rng.integers(len(dataset.pairs))))
         config = self.recipe.augmentation
-        view, mask = random_view(image, label, self.recipe.input_size, self.recipe.train_hw, config, rng, LABEL_STRIDE)
+        # A teacher knows what is where nobody labelled, but not what is where there is no picture.
+        outside = OUTSIDE_INDEX if self.recipe.teacher else IGNORE_INDEX
+        view, mask = random_view(
+            image, label, self.recipe.input_size, self.recipe.train_hw, config, rng, LABEL_STRIDE, outside
+        )
         return random_look(view, config, rng), mask
 
 

@@ -20,11 +20,12 @@ from tensorboardX import SummaryWriter
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError, UsageError
 from edgeseg.iou import ConfusionMatrix
-from edgeseg.model_card import ModelCard
+from edgeseg.model_card import ModelCard, parse_card
 from edgeseg.preprocess import normalise_float
 from train.architectures import ARCHITECTURES, Architecture, build_network
 from train.config import Recipe
 from train.datasets import BatchLoader, Dataset, Mixer, count_classes
+from train.distill import load_teacher, make_student
 from train.evaluate import evaluate_dataset
 from train.losses import SegmentationLoss, balance_classes
 from train.pretrained import load_encoder
@@ -98,6 +99,10 @@ class Trainer:
         self.optimizer = make_optimizer(recipe)
         self.optimizer.build(self.model.trainable_variables)
         weights = balance_classes(count_classes(self.mixer.datasets), recipe.loss.balance)
+        if (lesson := recipe.teacher) is not None:
+            # After the network was built, which so begins with the weights that it would have without a teacher.
+            teacher = load_teacher(run.teacher_file, recipe.train_hw, len(CLASS_NAMES))
+            self.model = make_student(self.model, teacher, lesson.weight, lesson.temperature, weights)
         self.model.compile(
             optimizer=self.optimizer,
             loss=SegmentationLoss(weights, recipe.loss.dice, recipe.loss.label_smoothing),
@@ -232,6 +237,9 @@ class Trainer:
     def card(self) -> ModelCard:
         """What the network says of itself: its origin and its float IoU on the validation sets."""
         row, start = self.rows[-1], self.recipe.pretrained
+        teacher = self.recipe.teacher and parse_card(
+            self.run.teacher_card_file.read_bytes(), str(self.run.teacher_card_file)
+        )
         metrics = {}
         for dataset in self.validation:
             name = dataset.entry.name
@@ -253,6 +261,7 @@ class Trainer:
                 "created": json.loads(self.run.run_file.read_text("utf-8"))["started"],
                 "licence": self.recipe.licence,
                 "started_from": start and f"{start.source}, {start.licence}",
+                "taught_by": teacher and f"{teacher.name}, {teacher.licence or 'licence not stated'}",
                 "trained_on": [
                     {"name": item.entry.name, "licence": item.entry.licence, "images": len(item.pairs)}
                     for item in self.mixer.datasets

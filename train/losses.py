@@ -9,8 +9,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgeseg.classes import IGNORE_INDEX
-
 
 def balance_classes(shares: Sequence[float], power: float) -> list[float]:
     """Class weights share ** -power, scaled so that the mean weight of a pixel is 1; a class without pixels gets 1."""
@@ -24,9 +22,9 @@ def balance_classes(shares: Sequence[float], power: float) -> list[float]:
 class SegmentationLoss(keras.losses.Loss):
     """Cross entropy with a weight a class, plus `dice` times the soft Dice loss over all but the first class.
 
-    y_true: (B, H, W) integers, IGNORE_INDEX is left out. y_pred: (B, h, w, C) logits; they are resized bilinearly to
-    H x W first, because that is how they are used. Dice (Milletari et al. 2016, arXiv:1606.04797) is taken over the
-    whole batch: a class that is rare in a picture then has a steady denominator.
+    y_true: (B, H, W) integers; what is no class (IGNORE_INDEX, OUTSIDE_INDEX) is left out. y_pred: (B, h, w, C)
+    logits; they are resized bilinearly to H x W first, because that is how they are used. Dice (Milletari et al. 2016,
+    arXiv:1606.04797) is taken over the whole batch: a class that is rare in a picture then has a steady denominator.
     """
 
     def __init__(
@@ -46,8 +44,8 @@ class SegmentationLoss(keras.losses.Loss):
         classes = len(self.class_weights)
         logits = ops.image.resize(y_pred, ops.shape(y_true)[1:3], interpolation="bilinear", data_format="channels_last")
         labels = ops.cast(y_true, "int32")
-        counted = ops.cast(ops.not_equal(labels, IGNORE_INDEX), "float32")
-        one_hot = ops.one_hot(ops.where(ops.equal(labels, IGNORE_INDEX), 0, labels), classes, dtype="float32")
+        counted = ops.cast(ops.less(labels, classes), "float32")
+        one_hot = ops.one_hot(ops.where(ops.less(labels, classes), labels, 0), classes, dtype="float32")
         log_probs = ops.log_softmax(logits, axis=-1)
 
         smooth = one_hot * (1 - self.label_smoothing) + self.label_smoothing / classes

@@ -1,7 +1,7 @@
 """The folder of one training run: what it was made from, how it went, and what came out.
 
 recipe.yaml  run.json  metrics.csv  tensorboard/  checkpoint.npz
-best.keras  card.json  curves.png  confusion.png  predictions.png
+best.keras  card.json  curves.png  confusion.png  predictions.png  teacher.keras  teacher.json
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError
+from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError, explain
 from train.config import Recipe
 
 RECIPE_NAME = "recipe.yaml"
@@ -36,6 +36,8 @@ class RunFolder:
         self.best_file = path / "best.keras"
         self.card_file = path / "card.json"
         self.tensorboard = path / "tensorboard"
+        self.teacher_file = path / "teacher.keras"
+        self.teacher_card_file = path / "teacher.json"
 
     @classmethod
     def create(cls, path: Path, recipe: Recipe) -> RunFolder:
@@ -49,6 +51,13 @@ class RunFolder:
             raise SinkUnavailableError(f"{path}: cannot hold a run: {error.strerror}; choose another --out") from error
         started = {"started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "git_revision": git_revision()}
         run.write_text(run.run_file, json.dumps(started, indent=2) + "\n")
+        if recipe.teacher:
+            # A copy: the run goes on as it began, also when its teacher is trained further or moved away.
+            for source, target in (
+                (recipe.teacher.model, run.teacher_file),
+                (recipe.teacher.model.with_name(run.card_file.name), run.teacher_card_file),
+            ):
+                run.write_bytes(target, read_teacher(source))
         # Last: the recipe is what makes the folder a run, so a kill in here leaves none and --resume starts anew.
         run.write_text(run.recipe_file, yaml.safe_dump(json.loads(recipe.model_dump_json()), sort_keys=False))
         return run
@@ -79,9 +88,13 @@ class RunFolder:
         except OSError as error:
             raise SinkUnavailableError(f"{path}: cannot be written: {error.strerror}") from error
 
+    def write_bytes(self, path: Path, data: bytes) -> None:
+        """As write(), for bytes."""
+        self.write(path, lambda stream: stream.write(data))
+
     def write_text(self, path: Path, text: str) -> None:
         """As write(), for a text."""
-        self.write(path, lambda stream: stream.write(text.encode("utf-8")))
+        self.write_bytes(path, text.encode("utf-8"))
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Rewrites metrics.csv: one row an epoch."""
@@ -102,6 +115,16 @@ class RunFolder:
         for path in (self.recipe_file, self.run_file, self.best_file):
             digest.update(path.read_bytes())
         return digest.hexdigest()
+
+
+def read_teacher(path: Path) -> bytes:
+    """A file of the network that a run learns from. Raises InputNotFoundError that says what must be there."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputNotFoundError(
+            f"{path}: cannot be read: {explain(error)}; a teacher is the best.keras of a run, its card.json beside it"
+        ) from error
 
 
 def git_revision() -> str:

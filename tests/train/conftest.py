@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 import yaml
 
+from edgeseg.classes import CLASS_NAMES
+from edgeseg.model_card import ModelCard
 from tests.scenes import write_streets
 from tests.train.tiny_training import design_tiny
-from train.architectures import ARCHITECTURES
+from train.architectures import ARCHITECTURES, build_network
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +45,17 @@ def recipe_fields(streets: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
     """What `recipe_of` gives, in a process that knows its network."""
     monkeypatch.setitem(ARCHITECTURES, "tiny", design_tiny())
     return recipe_of(streets)
+
+
+def write_teacher(folder: Path) -> Path:
+    """An untrained network, wider than `tiny`, as a run leaves it: best.keras and card.json; its best.keras."""
+    folder.mkdir(parents=True)
+    keras.utils.set_random_seed(5)
+    network = build_network(design_tiny().scaled(width=2.0), (96, 128), len(CLASS_NAMES))
+    network.save(folder / "best.keras")
+    card = ModelCard(name="edgeseg-wide", input_hw=(96, 128), licence="drawn by the test")
+    (folder / "card.json").write_text(card.model_dump_json(), "utf-8")
+    return folder / "best.keras"
 
 
 def write_recipe(path: Path, fields: dict[str, Any]) -> Path:

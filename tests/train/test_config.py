@@ -47,6 +47,7 @@ def test_a_mapping_file_is_found_beside_the_recipe(tmp_path: Path, recipe_fields
             "no regular expression",
         ),
         ({"datasets": []}, "datasets"),
+        ({"teacher": {"model": "small.tflite"}}, r"teacher: .*small\.tflite is no \.keras file"),
         ({"augmentation": {"flip_p": 1.5}}, "augmentation.flip_p"),
         (
             {"datasets": [{"name": "a", "root": ".", "mapping": "camvid", "split": {"group": "x", "every": 5}}]},
@@ -85,7 +86,10 @@ def test_recipes_differ_by_what_they_say_not_by_where_their_files_lie(
 ) -> None:
     recipe_fields["datasets"] = [{"name": "a", "root": "here", "mapping": "camvid"}]
     recipe_fields["pretrained"] = {"path": "w.npz", "source": "somewhere", "licence": "some"}
+    recipe_fields["teacher"] = {"model": "runs/best.keras"}
     path = write_recipe(tmp_path / "a.yaml", recipe_fields)
     recipe = load_recipe(path)
+    assert recipe.teacher is not None
+    assert recipe.teacher.model == tmp_path / "runs/best.keras"
     assert recipe.differences(load_recipe(path, Path("/elsewhere"))) == []
     assert recipe.differences(recipe.model_copy(update={"seed": 5, "epochs": 7})) == ["seed", "epochs"]

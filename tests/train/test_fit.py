@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, SinkUnavailableError, UsageError
 from edgeseg.model_card import ModelCard
-from tests.train.conftest import recipe_of, write_recipe
+from tests.train.conftest import recipe_of, write_recipe, write_teacher
 from train.config import load_recipe
 from train.fit import Trainer, fit_recipe
 from train.run_folder import RunFolder
@@ -96,6 +96,8 @@ def finished(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Finishe
     fields["optimizer"] = {"lr": 0.01, "ema": 0.8, "warmup_epochs": 0.5}
     fields["augmentation"] = {"scale": [0.9, 1.2], "color_p": 0.0}
     place = tmp_path_factory.mktemp("finished")
+    # With a teacher, so that what a run needs of it is part of what must outlive a kill.
+    fields["teacher"] = {"model": str(write_teacher(place / "teacher")), "weight": 0.1}
     recipe, folder = write_recipe(place / "recipe.yaml", fields), place / "run"
     with start_training(recipe, folder) as process:
         finish(process, folder)
@@ -121,6 +123,8 @@ def test_a_run_killed_by_sigkill_continues_exactly(finished: Finished, tmp_path:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert 1 <= len(read_checkpoint(broken)[0]) < 4
+    # What the teacher has become since does not matter.
+    (finished.recipe.parent / "teacher" / "best.keras").write_bytes(b"trained further")
     with start_training(finished.recipe, broken, "--resume") as process:
         finish(process, broken)
 
@@ -155,6 +159,7 @@ def test_a_run_folder_holds_everything_and_the_network_learns(finished: Finished
     assert card.input_hw == (96, 128)
     assert card.trained_on[0].images == 12
     assert card.licence == "drawn by the test"
+    assert card.taught_by == "edgeseg-wide, drawn by the test"
     assert len(card.training_sha256 or "") == 64
     assert yaml.safe_load((run / "recipe.yaml").read_text())["optimizer"]["lr"] == 0.01
     assert json.loads((run / "run.json").read_text())["git_revision"]
@@ -224,7 +229,8 @@ def test_an_out_folder_that_cannot_be_made_is_named(tmp_path: Path, recipe_field
 
 @pytest.mark.slow
 def test_the_same_recipe_trains_on_jax(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
-    fields = {**recipe_fields, "epochs": 2, "steps_per_epoch": 2}
+    teacher = {"model": str(write_teacher(tmp_path / "teacher"))}
+    fields = {**recipe_fields, "epochs": 2, "steps_per_epoch": 2, "teacher": teacher}
     recipe = write_recipe(tmp_path / "recipe.yaml", fields)
     with start_training(recipe, tmp_path / "run", backend="jax") as process:
         finish(process, tmp_path / "run")
