@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shutil
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,8 +74,9 @@ class Archive:
         self._open: dict[int, int] = {}
         self._number = 0
         self._marks = Marks()
-        self._wanted: deque[tuple[Place, Event]] = deque()
         self._stuck: set[Place] = set()
+        self._unnamed: set[Place] = set()
+        self._device: int | None = None
         self._looked_s = 0.0
 
     def open(self) -> None:
@@ -87,6 +87,7 @@ class Archive:
         with self._disk:
             if not self._users:
                 self.folder.mkdir(parents=True, exist_ok=True)
+                self._device = self.folder.stat().st_dev
                 self._held.hold()
                 try:
                     self.calendar.refresh()
@@ -107,8 +108,17 @@ class Archive:
             if self._users:
                 return
         self._keeper.stop(CLOSE_LIMIT_S)
-        self._note_marks()
-        self._held.release()
+        # Whoever still waits for a disk that hangs goes on when that does: the folder stays his until the program ends.
+        if not self._disk.acquire(blocking=False):
+            logger.error("%s: the disk has not answered for %.0f s; it is left as it is", self.folder, CLOSE_LIMIT_S)
+            return
+        try:
+            self._note_marks()
+        except OSError as error:
+            logger.warning("%s: not all events are noted beside the recordings: %s", self.folder, say_why(error))
+        finally:
+            self._held.release()
+            self._disk.release()
 
     def check(self) -> None:
         """Raises what ended the archive's thread, which would be our bug."""
@@ -150,20 +160,22 @@ class Archive:
 
     def mark(self, place: Place, event: Event) -> None:
         """Has a segment, open or closed, and its neighbours kept because of an event; returns at once."""
-        self._wanted.append((place, event))
+        self._marks.want(place, event)
         self._keeper.wake()
 
     def tend(self) -> OSError | str | None:
         """Looks at everything there is to be done; returns what is now the trouble."""
-        trouble: OSError | str | None = None
-        try:
-            if not self.tidy():
-                free = format_bytes(self.limits.free)
-                trouble = f"less than {free} are free on the disk, and no segment is left to delete"
-        except OSError as error:
-            trouble = error
-        self.trouble = trouble
-        return trouble
+        # What was found out before somebody else looked is not told after him.
+        with self._disk:
+            trouble: OSError | str | None = None
+            try:
+                if not self.tidy():
+                    free = format_bytes(self.limits.free)
+                    trouble = f"less than {free} are free on the disk, and no segment is left to delete"
+            except OSError as error:
+                trouble = error
+            self.trouble = trouble
+            return trouble
 
     def tidy(self) -> bool:
         """Notes marks, puts the time into names that lack it, and deletes what is over the limits.
@@ -184,40 +196,42 @@ class Archive:
     def make_room(self) -> bool:
         """Deletes the oldest segment, one that an event keeps only if there is no other; False when there is none."""
         with self._disk:
-            self._marks.take_over(place for place, _ in self._wanted)
-            kept = self._kept()
-            oldest = sorted(self._deletable(), key=lambda it: it.place in kept)[:1]
-            self._delete([(it, "room") for it in oldest])
-            return bool(oldest)
+            deletable, kept = self._deletable(), self._kept()
+            oldest = next((it for it in deletable if it.place not in kept), next(iter(deletable), None))
+            if oldest is not None:
+                self._delete([(oldest, "room")])
+            return oldest is not None
 
     def repair(self) -> None:
-        """Makes segments of what nobody writes any more and that has no name yet. Raises OSError."""
+        """Makes segments of what nobody writes any more and that has no name yet. Raises OSError.
+
+        Makes the folder again when somebody has deleted it, unless the disk has gone with it.
+        """
         with self._disk:
+            if not self.folder.exists() and self.folder.parent.stat().st_dev == self._device:
+                self.folder.mkdir()
+                self._held.release()
+                self._held.hold()
             self._repair()
             self._look()
 
     def _note_marks(self) -> None:
-        while self._wanted:
-            place, event = self._wanted[0]
+        while True:
             try:
-                self._marks.add(place, event)
+                return self._marks.note()
             except OSError as error:
                 if error.errno in FULL and self.make_room():
                     continue
-                logger.warning("%s: kept until the end of this run only: %s", place[0], say_why(error))
-            self._wanted.popleft()
-
-    def _forget_marks(self, place: Place) -> None:
-        for marked, event in list(self._wanted):
-            if marked == place:
-                self._wanted.remove((marked, event))
-        self._marks.drop(place)
+                logger.warning("%s: an event is not noted beside its recording: %s", self.folder, say_why(error))
+                self._marks.skip()
 
     def _look(self) -> None:
         """Finds out what lies there."""
         with self._lock:
             before, ours = self._number, set(self._open)
         listing = list_archive(self.folder)
+        if listing.bring_home():
+            listing = list_archive(self.folder)
         found = listing.gather()
         self._marks.take_over(listing.marks)
         self._looked_s = time.monotonic()
@@ -225,17 +239,20 @@ class Archive:
             begun = {it.place: it.begun_boot_ns for it in self._segments}
             # What was closed meanwhile may have been seen and may not.
             fresh = [it for it in self._segments if it.name.number > before or it.name.number in ours]
-            self._number = max(self._number, *(name.segment.number for _, name in listing.files), 0)
+            self._number = max(self._number, *(file.name.segment.number for file in listing.files), 0)
             known = {it.name.number for it in fresh} | set(self._open)
             self._segments = [
                 replace(it, begun_boot_ns=begun.get(it.place)) for it in found if it.name.number not in known
             ] + fresh
 
     def _repair(self) -> None:
-        parts = list_archive(self.folder).parts
         with self._lock:
-            orphans = [folder / str(name) for folder, name in parts if name.segment.number not in self._open]
-        repairs = repair_files(orphans)
+            before, ours = self._number, set(self._open)
+        # One that is ended meanwhile is not ours any more and may have its name already: that is for another time.
+        mine = [file for file in list_archive(self.folder).parts if file.name.segment.number not in ours]
+        if self._users:
+            mine = [file for file in mine if file.name.segment.number <= before]
+        repairs = repair_files(Path(file.path) for file in mine)
         if not repairs:
             return
         paths = [it.path for it in repairs if it.path is not None]
@@ -255,18 +272,24 @@ class Archive:
         """Renames segments of this start that got their names before the time was known."""
         if not self.calendar.known:
             return
-        early = [it for it in self.segments() if it.name.start.boot_id == self.clock.boot_id]
-        for it in early:
+        named = 0
+        for it in self.segments():
+            if it.name.start.boot_id != self.clock.boot_id or it.place in self._unnamed:
+                continue
             since_ns = it.begun_boot_ns or round(it.name.start.since_boot_s * 1e9)
-            new = replace(it, name=SegmentName(it.name.number, self.start_of(since_ns)))
-            for suffix in it.sizes:
-                # Deleted by hand since.
-                with contextlib.suppress(FileNotFoundError):
-                    it.path(suffix).rename(new.path(suffix))
+            try:
+                new = it.rename(SegmentName(it.name.number, self.start_of(since_ns)))
+            except OSError as error:
+                if error.errno in WHOLE_DISK:
+                    raise
+                self._unnamed.add(it.place)
+                logger.warning("%s: segment %s stays without the time: %s", it.folder, it.name, say_why(error))
+                continue
             with self._lock:
                 self._segments[self._segments.index(it)] = new
-        if early:
-            self._events.add("segments_named", f"the time is known: {_count(len(early))} got it into their names")
+            named += 1
+        if named:
+            self._events.add("segments_named", f"the time is known: {_count(named)} got it into their names")
 
     def _kept(self) -> set[Place]:
         return self._marks.choose_kept(it.place for it in self.segments())
@@ -298,7 +321,7 @@ class Archive:
                 try:
                     for path in it.paths():
                         path.unlink(missing_ok=True)
-                    self._forget_marks(it.place)
+                    self._marks.drop(it.place)
                 except OSError as error:
                     if error.errno in WHOLE_DISK:
                         raise

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import threading
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,58 +21,96 @@ Place = tuple[Path, int]
 _NAME = re.compile(r"(\d{8})\.keep")
 #: Events that are noted beside one segment; more keep it no better.
 _MOST_EVENTS = 100
+#: Events that wait for a disk that hangs; what they mark is kept all the same until the end of the run.
+_MOST_WAITING = 1000
 
 
 class Marks:
     """Events keep the segment in which they happen, the one before and the one after, of the same camera.
 
     Only the segment in the middle is marked, by a file NUMBER.keep with its events as JSON: the one after is not there
-    yet, and where the power goes first, what comes next is it.
+    yet, and where the power goes first, what comes next is it. Any thread may call `want`; the rest is for whoever has
+    the disk.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._places: set[Place] = set()
+        self._waiting: deque[tuple[Place, Event]] = deque(maxlen=_MOST_WAITING)
 
-    def add(self, place: Place, event: Event) -> None:
-        """Marks a segment. Raises OSError when that cannot be noted; until the end of the run it holds all the same."""
-        self._places.add(place)
-        path = mark_path(place)
-        events = []
-        # None yet, or one that a failing disk has damaged.
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            events = json.loads(path.read_text(encoding="utf-8"))
-        if len(events) >= _MOST_EVENTS:
-            return
-        draft = path.with_name(path.name + PART)
-        draft.write_text(json.dumps([*events, event.record()], ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        flush_to_disk(draft)
-        draft.replace(path)
-        flush_folder(path.parent)
+    def want(self, place: Place, event: Event) -> None:
+        """Marks a segment at once, and on the disk with the next `note()`."""
+        with self._lock:
+            self._places.add(place)
+            self._waiting.append((place, event))
+
+    def note(self) -> None:
+        """Notes on the disk what waits for that. Raises OSError; then the one that could not be noted waits first."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                place, event = self._waiting[0]
+            _append(mark_path(place), event)
+            self.skip()
+
+    def skip(self) -> None:
+        """Does without noting the one that waits first, for it is noted or cannot be."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft()
 
     def take_over(self, places: Iterable[Place]) -> None:
         """Takes over the marks that earlier runs have left."""
-        self._places.update(places)
+        with self._lock:
+            self._places.update(places)
 
     def drop(self, place: Place) -> None:
         """Forgets the mark of a segment that is gone, and removes its file. Raises OSError."""
+        with self._lock:
+            for waiting in [it for it in self._waiting if it[0] == place]:
+                self._waiting.remove(waiting)
         mark_path(place).unlink(missing_ok=True)
-        self._places.discard(place)
+        with self._lock:
+            self._places.discard(place)
 
     def choose_kept(self, places: Iterable[Place]) -> set[Place]:
-        """Returns those of all closed segments that events keep."""
-        if not self._places:
+        """Returns those of all closed segments that events keep, and what is marked and still open."""
+        marked: dict[Path, list[int]] = {}
+        with self._lock:
+            for folder, number in self._places:
+                marked.setdefault(folder, []).append(number)
+        if not marked:
             return set()
-        numbers: dict[Path, set[int]] = {}
-        # A marked one may be open still.
-        for folder, number in (*places, *self._places):
-            numbers.setdefault(folder, set()).add(number)
+        rows: dict[Path, list[int]] = {folder: [] for folder in marked}
+        for folder, number in places:
+            if (row := rows.get(folder)) is not None:
+                row.append(number)
         kept = set()
-        for folder, those in numbers.items():
-            row = sorted(those)
-            for index, number in enumerate(row):
-                if any((folder, near) in self._places for near in row[max(0, index - 1) : index + 2]):
-                    kept.add((folder, number))
+        for folder, numbers in marked.items():
+            # A marked one may be open still.
+            row = sorted({*rows[folder], *numbers})
+            for at in (bisect_left(row, number) for number in numbers):
+                kept |= {(folder, near) for near in row[max(0, at - 1) : at + 2]}
         return kept
+
+
+def _append(path: Path, event: Event) -> None:
+    """Adds an event to the file that marks a segment. Raises OSError."""
+    events = []
+    # None yet, or one that a failing disk has damaged.
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        events = json.loads(path.read_text(encoding="utf-8"))
+    events = events if isinstance(events, list) else []
+    if len(events) >= _MOST_EVENTS:
+        return
+    draft = path.with_name(path.name + PART)
+    text = json.dumps([*events, event.record()], ensure_ascii=False, indent=1) + "\n"
+    # A name that is no UTF-8 holds surrogates, which JSON can only write escaped.
+    draft.write_bytes(text.encode(errors="backslashreplace"))
+    flush_to_disk(draft)
+    draft.replace(path)
+    flush_folder(path.parent)
 
 
 def mark_path(place: Place) -> Path:

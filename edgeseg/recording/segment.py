@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from edgeseg.recording.marks import Place, marked_number
 from edgeseg.recording.name import FileName, SegmentName
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +38,80 @@ class Segment:
     def paths(self) -> list[Path]:
         return [self.path(suffix) for suffix in self.sizes]
 
+    def rename(self, name: SegmentName) -> Segment:
+        """Gives all its files another name, or none of them; returns what it is then. Raises OSError."""
+        new = replace(self, name=name)
+        renamed = []
+        try:
+            for suffix in self.sizes:
+                # Deleted by hand since.
+                with contextlib.suppress(FileNotFoundError):
+                    self.path(suffix).rename(new.path(suffix))
+                    renamed.append(suffix)
+        except OSError:
+            for suffix in renamed:
+                with contextlib.suppress(OSError):
+                    new.path(suffix).rename(self.path(suffix))
+            raise
+        return new
+
+
+class File(NamedTuple):
+    """A file of a segment: where it lies, what it is called and what that says."""
+
+    folder: Path
+    path: str
+    name: FileName
+
+    @property
+    def place(self) -> Place:
+        return self.folder, self.name.segment.number
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What lies in the folder of an archive and in those in it: files of segments, and marks."""
 
-    files: list[tuple[Path, FileName]]
+    files: list[File]
     marks: list[Place]
 
     @property
-    def parts(self) -> list[tuple[Path, FileName]]:
+    def parts(self) -> list[File]:
         """The files that have no name yet."""
-        return [(folder, name) for folder, name in self.files if name.part]
+        return [file for file in self.files if file.name.part]
+
+    def bring_home(self) -> bool:
+        """Renames files that go by another name than their segment's; returns whether there were any.
+
+        A kill between two renames leaves them: the video and the records have only the number in common then.
+        """
+        names: dict[Place, SegmentName] = {}
+        found = False
+        for file in self.files:
+            if file.name.part or (name := names.setdefault(file.place, file.name.segment)) == file.name.segment:
+                continue
+            home = file.folder / str(FileName(name, file.name.suffix))
+            try:
+                if not home.exists():
+                    Path(file.path).rename(home)
+                    found = True
+            except OSError as error:
+                logger.warning("%s: cannot be called %s: %s", file.path, home.name, error)
+        return found
 
     def gather(self) -> list[Segment]:
         """Returns the segments that are closed, oldest first. Raises OSError."""
         found: dict[tuple[int, Path], Segment] = {}
-        for folder, name in self.files:
-            if name.part:
+        for file in self.files:
+            if file.name.part:
                 continue
             # Deleted by hand at this moment.
             with contextlib.suppress(FileNotFoundError):
-                size = (folder / str(name)).stat().st_size
-                place = (name.segment.number, folder)
+                size = Path(file.path).stat().st_size
+                place = (file.name.segment.number, file.folder)
                 if place not in found:
-                    found[place] = Segment(folder, name.segment, {})
-                found[place].sizes[name.suffix] = size
+                    found[place] = Segment(file.folder, file.name.segment, {})
+                found[place].sizes[file.name.suffix] = size
         return [found[place] for place in sorted(found)]
 
 
@@ -70,7 +122,7 @@ def list_archive(folder: Path) -> Listing:
     for place, names in _list_folders(folder):
         for file in sorted(names):
             if (name := FileName.parse(file)) is not None:
-                listing.files.append((place, name))
+                listing.files.append(File(place, f"{place}/{file}", name))
             elif (number := marked_number(file)) is not None:
                 listing.marks.append((place, number))
     return listing
@@ -81,6 +133,10 @@ def _list_folders(folder: Path) -> list[tuple[Path, list[str]]]:
         outer = [(it.name, it.is_dir(follow_symlinks=False)) for it in entries]
     found = [(folder, [name for name, _ in outer])]
     for name in sorted(name for name, is_folder in outer if is_folder):
-        with os.scandir(folder / name) as entries:
-            found.append((folder / name, [it.name for it in entries]))
+        try:
+            with os.scandir(folder / name) as entries:
+                found.append((folder / name, [it.name for it in entries]))
+        except (PermissionError, FileNotFoundError) as error:
+            # Not ours, as lost+found, which is on every disk of ext4; or deleted at this moment.
+            logger.debug("%s: not looked into: %s", folder / name, error)
     return found

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +18,10 @@ from edgeseg.recording import archive as archive_module
 from edgeseg.recording import keeper
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.config import KeepConfig
+from edgeseg.recording.marks import Marks
 from edgeseg.recording.name import SegmentName, Start
 from edgeseg.recording.segment import Listing, Segment, list_archive
+from tests.edgeseg.program import mount_disk
 from tests.edgeseg.recording.clocks import SECOND, FakeClock
 from tests.edgeseg.recording.samples import write_video
 from tests.edgeseg.recording.waiting import wait_until
@@ -283,6 +288,20 @@ def test_names_get_the_time_once_it_is_known(tmp_path: Path, opener: Opener) -> 
     assert str(archive.segments()[-1].name) == "00000003_20261121T120000Z"
 
 
+def test_one_that_cannot_be_renamed_does_not_stop_the_others(tmp_path: Path, opener: Opener) -> None:
+    """A recording that somebody protects against changes must not end all others."""
+    clock = FakeClock(since_boot_s=1000)
+    names = [_put(tmp_path, number, Start(None, clock.boot_id, 800 + 60 * number)) for number in (1, 2)]
+    archive, events = opener(tmp_path, clock)
+    # A folder of this name refuses as a file that may not be changed does.
+    (tmp_path / "00000001_20261121T115740Z.mp4" / "in the way").mkdir(parents=True)
+    clock.set_wall(NOON, right=True)
+    assert archive.tend() is None
+    assert [str(it.name) for it in archive.segments()] == [names[0], "00000002_20261121T115840Z"]
+    assert all(path.exists() for it in archive.segments() for path in it.paths())
+    assert [event.text for event in events.recent()] == ["the time is known: 1 segment got it into their names"]
+
+
 def test_names_are_filled_in_by_the_next_run_of_the_same_start(tmp_path: Path, opener: Opener) -> None:
     clock = FakeClock(since_boot_s=1000, wall_s=NOON)
     clock.right = True
@@ -354,3 +373,95 @@ def test_a_disk_without_enough_room_is_told_of(tmp_path: Path, opener: Opener) -
     assert archive.trouble == archive.tend()
     archive, _ = opener(tmp_path / "other", free=1)
     assert archive.tidy()
+
+
+def test_a_folder_that_was_deleted_is_made_again(tmp_path: Path, opener: Opener) -> None:
+    folder = tmp_path / "recordings"
+    archive, _ = opener(folder)
+    _put(folder, 1, NOON)
+    shutil.rmtree(folder)
+    assert isinstance(archive.tend(), FileNotFoundError)
+    archive.repair()
+    assert archive.segments() == []
+    assert archive.tend() is None
+    with pytest.raises(SinkUnavailableError, match="another run"):
+        opener(folder)
+
+
+def test_the_folder_of_a_disk_that_is_gone_is_not_made_on_another(tmp_path: Path, opener: Opener) -> None:
+    """What would be recorded there fills the card of the system, and is hidden when the disk is back."""
+    with mount_disk(tmp_path / "disk", 2) as disk:
+        archive, _ = opener(disk / "recordings")
+        archive.folder = tmp_path / "recordings"
+        with pytest.raises(FileNotFoundError):
+            archive.repair()
+    assert not (tmp_path / "recordings").exists()
+
+
+def test_a_disk_that_hangs_at_the_end_is_left_behind(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(archive_module, "CLOSE_LIMIT_S", 0.05)
+    archive, _ = opener(tmp_path)
+    hanging, go_on = threading.Event(), threading.Event()
+
+    def hang(folder: Path) -> Listing:
+        hanging.set()
+        go_on.wait()
+        return list_archive(folder)
+
+    monkeypatch.setattr(archive_module, "list_archive", hang)
+    thread = threading.Thread(target=archive.repair)
+    thread.start()
+    try:
+        hanging.wait()
+        opener.close(archive)
+        assert "the disk has not answered" in caplog.text
+        with pytest.raises(SinkUnavailableError, match="another run"):
+            opener(tmp_path)
+    finally:
+        go_on.set()
+        thread.join()
+        # As the end of the program would.
+        archive._held.release()
+
+
+def test_an_event_that_cannot_be_noted_does_not_end_the_run(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, events = opener(tmp_path)
+
+    def refuse(self: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    def refuse_all() -> bool:
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(Marks, "note", refuse)
+    monkeypatch.setattr(archive, "make_room", refuse_all)
+    assert isinstance(archive.tend(), OSError)
+    archive.mark((tmp_path, 1), events.add("person_in_path", "somebody"))
+    opener.close(archive)
+    opener(tmp_path)
+
+
+def test_what_is_closed_while_parts_are_looked_for_is_no_orphan(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive, events = opener(tmp_path)
+    name = archive.begin(0)
+    part = tmp_path / f"{name}.mp4.part"
+    part.write_bytes(b"being written")
+
+    def list_and_close(folder: Path) -> Listing:
+        listing = list_archive(folder)
+        if part.exists():
+            part.rename(tmp_path / f"{name}.mp4")
+            archive.end(name.number, Segment(tmp_path, name, {".mp4": 13}, 0))
+        return listing
+
+    monkeypatch.setattr(archive_module, "list_archive", list_and_close)
+    archive.repair()
+    assert caplog.text == ""
+    assert _kinds(events) == []
+    assert _numbers(archive) == [name.number]
