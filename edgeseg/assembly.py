@@ -28,7 +28,7 @@ from edgeseg.fusion import TemporalFusion
 from edgeseg.health import Health
 from edgeseg.lane import AgeLimit, Lane
 from edgeseg.metrics import Metrics, Summary
-from edgeseg.outputs import check_pushes, choose_outputs, choose_pushes, refuse_clashes
+from edgeseg.outputs import choose_all_outputs, choose_pushes
 from edgeseg.overlay import draw_overlay
 from edgeseg.pipeline import Pipeline
 from edgeseg.privacy import PeopleBlur
@@ -81,11 +81,7 @@ class Assembly:
         cameras = config.named_cameras()
         if not cameras:
             raise UsageError(f"no source; give {SOURCE_HELP}, or 'source:' in --config")
-        outputs = {name: choose_outputs(config, name, several=len(cameras) > 1) for name in cameras}
-        check_pushes(config, several=len(cameras) > 1)
-        refuse_clashes(
-            [camera.source for camera in cameras.values()], [pair for pairs in outputs.values() for pair in pairs]
-        )
+        outputs = choose_all_outputs(config)
         if config.http.webrtc and config.http.address is not None:
             # Before a runtime that may be TensorFlow: aiortc's libsrtp crashes when it is loaded after that.
             with contextlib.suppress(ImportError):

@@ -12,13 +12,23 @@ A file is a mapping with the keys of `Config`, all of them optional:
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from edgeseg.corridor import PathConfig
-from edgeseg.errors import UsageError
+from edgeseg.errors import EdgesegError, UsageError
 from edgeseg.fields import Duration, Part, Size
 from edgeseg.heat_config import HeatConfig
 from edgeseg.overlay import DEFAULT_OPACITY
@@ -27,11 +37,16 @@ from edgeseg.recording.config import RecordingConfig
 from edgeseg.runtimes import RuntimeChoice
 from edgeseg.server.access_config import Access
 from edgeseg.server.address import Address
+from edgeseg.sinks import choose_kind
+from edgeseg.sources import is_endless, open_source
 from edgeseg.sources.pictures import DEFAULT_FPS
 from edgeseg.telemetry.event_log_config import EventLogConfig
 from edgeseg.telemetry.mqtt_config import MqttConfig
 from edgeseg.telemetry.webhook_config import WebhookConfig
 from edgeseg.truth import TruthConfig
+
+#: The type of an error whose message says all, also what was written.
+WHOLE = "whole"
 
 
 def parse_address(text: object) -> Address:
@@ -56,6 +71,35 @@ def _number_to_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def check_source(uri: str) -> str:
+    """Returns the address of a source when there is a kind of source for it, be it there or not."""
+    if "\0" in uri:
+        raise ValueError("is no name of a file; write it anew")
+    if is_endless(uri):
+        try:
+            open_source(uri, live=True)
+        except EdgesegError as error:
+            # It names the source itself, without its password.
+            raise PydanticCustomError(WHOLE, "{text}", {"text": str(error)}) from error
+    return uri
+
+
+def check_format(text: str) -> str:
+    """Returns the four letters of a pixel format. Raises ValueError."""
+    if re.fullmatch(r"[A-Z0-9]{4}", text) is None:
+        raise ValueError("is no pixel format; write four capital letters or digits, such as MJPG or YUYV")
+    return text
+
+
+def check_save(uri: str) -> str:
+    """Returns the address of an output when there is a kind of output for it."""
+    try:
+        choose_kind(uri)
+    except UsageError as error:
+        raise PydanticCustomError(WHOLE, "{text}", {"text": str(error)}) from error
+    return uri
+
+
 HttpAddress = Annotated[
     Address,
     PlainValidator(parse_address, json_schema_input_type=str | int),
@@ -67,6 +111,7 @@ PushTo = Annotated[
     PlainSerializer(str, return_type=str, when_used="json"),
 ]
 Text = Annotated[str, BeforeValidator(_number_to_text, json_schema_input_type=str | int), Field(min_length=1)]
+SourceText = Annotated[Text, AfterValidator(check_source)]
 Rate = Annotated[float, Field(gt=0, le=1000)]
 
 
@@ -75,7 +120,9 @@ class CameraConfig(Part):
 
     size: Size | None = None
     fps: Rate | None = None
-    format: Annotated[str, Field(pattern=r"^[A-Z0-9]{4}$")] = "MJPG"
+    format: Annotated[str, AfterValidator(check_format), Field(json_schema_extra={"pattern": r"^[A-Z0-9]{4}$"})] = (
+        "MJPG"
+    )
     rotate: Literal[0, 90, 180, 270] = 0
     flip: Literal["none", "horizontal", "vertical"] = "none"
 
@@ -83,7 +130,7 @@ class CameraConfig(Part):
 class NamedCamera(CameraConfig):
     """One of several cameras. What it does not say is as under `camera:` and `person_in_path:`."""
 
-    source: Text
+    source: SourceText
     person_in_path: PathConfig | None = None
 
 
@@ -118,7 +165,7 @@ class OverlayConfig(Part):
 class OutputConfig(Part):
     """Where results go. `{camera}` in a name stands for the camera's name, which several cameras need."""
 
-    save: tuple[Text, ...] = ()
+    save: tuple[Annotated[Text, AfterValidator(check_save)], ...] = ()
     window: bool = False
 
 
@@ -142,7 +189,7 @@ CameraName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 class Config(Part):
     """Everything a run can be told. Durations are in seconds once read, sizes are (width, height)."""
 
-    source: Text | None = None
+    source: SourceText | None = None
     cameras: dict[CameraName, NamedCamera] = Field(default_factory=dict)
     loop: bool = False
     duration: Duration | None = None

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from edgeseg.config import Config, allowed_keys
+from edgeseg.config import WHOLE, Config, allowed_keys
 from edgeseg.errors import ConfigError, UsageError, explain
 from edgeseg.redact import redact
 
@@ -29,11 +29,6 @@ NAME_HELP = "is no name; write small letters, digits, - and _, 32 at most"
 class _Loader(yaml.SafeLoader):
     """YAML as people mean it here: keys are words, and so are dates, which no key takes."""
 
-    yaml_implicit_resolvers = {
-        first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         self.flatten_mapping(node)
         for key, _ in node.value:
@@ -48,6 +43,12 @@ class _Loader(yaml.SafeLoader):
             # A number of thousands of digits, or a tag (!!int) that does not fit.
             kind = node.tag.rpartition(":")[2]
             raise yaml.constructor.ConstructorError(None, None, f"not a valid {kind}", node.start_mark) from error
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,15 @@ def check_config(path: Path) -> list[str]:
 
     Raises ConfigError when it cannot be read at all.
     """
-    _, problems = _read(path)
+    data, problems = _read(path)
+    if not problems:
+        from edgeseg.outputs import ClashError, choose_all_outputs
+
+        try:
+            choose_all_outputs(Config.model_validate(data))
+        except ClashError as clash:
+            line, _ = _find(_Loader(path.read_text(encoding="utf-8")).get_single_node(), clash.place)
+            problems = [f"{path}:{line}: {'.'.join(clash.place)}: {clash.what}"]
     return problems
 
 
@@ -173,8 +182,9 @@ def _locate(root: yaml.Node, item: ErrorDetails) -> tuple[int, str]:
     """Returns the line of an error and what it is."""
     line, node = _find(root, item["loc"])
     # As it is written: YAML reads 1:30 as 90 and `no` as False.
-    plain = isinstance(node, yaml.ScalarNode) and node.tag != "tag:yaml.org,2002:str"
-    return line, _say(item, node.value if plain else None)
+    if isinstance(node, yaml.ScalarNode) and node.tag != "tag:yaml.org,2002:str":
+        return line, _say(item, node.value)
+    return line, _say(item)
 
 
 def _say(item: ErrorDetails, written: str | None = None) -> str:
@@ -192,6 +202,8 @@ def _say(item: ErrorDetails, written: str | None = None) -> str:
     if item["type"] == "value_error" and isinstance(item["input"], Mapping):
         # About how its keys go together; the whole of it would say less.
         return f"{key}: {_reason(item)}"
+    if item["type"] == WHOLE:
+        return f"{key}: {item['msg']}"
     if SECRET_KEYS.intersection(place):
         return f"{key}: {_reason(item)}"
     shown = redact(repr(item["input"]) if written is None else written)
@@ -214,15 +226,19 @@ def _reason(item: ErrorDetails) -> str:
 def _say_flag(flags: Iterable[Flag], item: ErrorDetails) -> str:
     for flag in flags:
         if item["loc"][: len(flag.place)] == flag.place:
-            return f"{flag.name} {redact(repr(item['input']))} {_reason(item)}"
+            return (
+                item["msg"] if item["type"] == WHOLE else f"{flag.name} {redact(repr(item['input']))} {_reason(item)}"
+            )
     return _say(item)
 
 
-def _find(root: yaml.Node, place: Place) -> tuple[int, yaml.Node | None]:
+def _find(root: yaml.Node | None, place: Place) -> tuple[int, yaml.Node | None]:
     """Returns the line, from 1, of the key (or the list item) at `place`, or of the nearest thing above it.
 
     And what stands there, None where nothing does.
     """
+    if root is None:
+        return 1, None
     line, node = root.start_mark.line, root
     for step in place:
         found: yaml.Node | None = None

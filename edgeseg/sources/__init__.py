@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import InputNotFoundError, UsageError, explain
 from edgeseg.redact import redact
 from edgeseg.sources.source import Signal, Source
 
@@ -64,7 +64,8 @@ def open_source(
     What can be lost (a camera, a stream, a command) is opened again whenever it is, with `patience`; `signal` hears of
     it. With `wait_for_it` it may be absent at the start too; without it that is an error when the source is opened.
 
-    Raises UsageError for an address of no known kind, and for an endless one without `live`.
+    Raises UsageError for an address of no known kind, and for an endless one without `live`; InputNotFoundError for a
+    file that may not even be looked for.
     """
     source = _open_endless(uri, camera, signal, wait_for_it, patience) if live else None
     if source is None:
@@ -114,7 +115,11 @@ def _open_file(uri: str, live: bool, loop: bool, pictures_fps: float | None) -> 
     if not uri:
         raise UsageError(f"'': no such kind of source; give {SOURCE_HELP}")
     path = Path(uri)
-    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise InputNotFoundError(f"{uri}: cannot be looked at: {explain(error)}; check the path") from error
+    if is_folder or path.suffix.lower() in PICTURE_SUFFIXES:
         from edgeseg.sources.pictures import DEFAULT_FPS, PictureSource
 
         return PictureSource(path, live=live, loop=loop, fps=pictures_fps or DEFAULT_FPS)
@@ -130,4 +135,10 @@ def is_endless(uri: str) -> bool:
 
 def is_camera(uri: str) -> bool:
     """Returns whether `uri` names a camera: a number, or a device that is one or would be."""
-    return uri.isdecimal() or uri.startswith(("/dev/video", "/dev/v4l/")) or Path(uri).is_char_device()
+    if uri.isdecimal() or uri.startswith(("/dev/video", "/dev/v4l/")):
+        return True
+    try:
+        return Path(uri).is_char_device()
+    except OSError:
+        # A name too long for any file, a folder that may not be looked into.
+        return False

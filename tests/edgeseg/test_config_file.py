@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from edgeseg.config import Config, Part, allowed_keys
-from edgeseg.config_file import Flag, describe_config, describe_schema, load_config
+from edgeseg.config_file import Flag, check_config, describe_config, describe_schema, load_config
 from edgeseg.errors import ConfigError, UsageError
 
 
@@ -148,6 +148,59 @@ pictures: {fps: "%s"}
         f"7: on: unknown key; there is {', '.join(sorted(Config.model_fields))}",
         f"8: pictures.fps: '{38 * '9 '}... should be a valid number, unable to parse string as a number",
     ]
+
+
+def test_sources_and_outputs_of_no_known_kind_are_errors_of_the_file(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """cameras:
+  a: {source: "ftp://u:hunter22@host/x"}
+  b: {source: "pipe:'rpicam-vid"}
+  c: {source: "rtsp://"}
+  d: {source: "csi:front"}
+  e: {source: "synthetic:big"}
+  f: {source: "a\\0b"}
+  g: {source: ""}
+  h: {source: no/such/file.mp4, format: mjpg}
+output: {save: [x.mp4, y.xyz]}
+""",
+    )
+    problems = complaints(path)
+    assert [problem.partition(": ")[0] for problem in problems] == [str(line) for line in (2, 3, 4, 5, 6, 7, 8, 9, 10)]
+    for problem, text in zip(
+        problems,
+        (
+            "cameras.a.source: ftp://...: no such kind of source; of streams rtsp://",
+            "cameras.b.source: pipe:'rpicam-vid: no closing quotation",
+            "cameras.c.source: rtsp://: names no camera",
+            "cameras.d.source: csi:front: is no CSI camera",
+            "cameras.e.source: synthetic:big: is not synthetic:WIDTHxHEIGHT@FPS",
+            "cameras.f.source: 'a\\x00b' is no name of a file",
+            "cameras.g.source: '' is empty",
+            "cameras.h.format: 'mjpg' is no pixel format; write four capital letters or digits, such as MJPG or YUYV",
+            "output.save.1: 'y.xyz': no such kind of output; give NAME.mp4",
+        ),
+        strict=True,
+    ):
+        assert text in problem
+    assert "hunter22" not in str(problems)
+    with pytest.raises(UsageError, match=r"^ftp://\.\.\.: no such kind of source"):
+        load_config(None, [Flag("SOURCE", ("source",), "ftp://u:hunter22@host/x")])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("output:\n  save:\n    - x.mp4\n", "5: output.save: x.mp4: every camera needs its own"),
+        ("output:\n  save: ['{camera}.mp4']\n  window: yes\n", "6: output.window: shows a single camera"),
+        ("\npush:\n  - rtsp://h/x\n", "5: push: rtsp://h/x: every camera needs its own"),
+    ],
+)
+def test_outputs_that_cannot_be_together_are_errors_of_the_file(tmp_path: Path, text: str, complaint: str) -> None:
+    path = write(tmp_path, "cameras:\n  a: {source: 0}\n  b: {source: 1}\n" + text)
+    (problem,) = check_config(path)
+    assert problem.startswith(f"{path}:")
+    assert complaint in problem
 
 
 def test_what_cameras_have_in_common_can_be_written_once(tmp_path: Path) -> None:

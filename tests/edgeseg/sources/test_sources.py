@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.errors import UsageError
+from edgeseg.errors import InputNotFoundError, UsageError
 from edgeseg.sources import is_camera, open_source
 from edgeseg.sources.camera import CameraMode
 from edgeseg.sources.pictures import PictureSource
@@ -75,3 +75,8 @@ def test_a_file_in_dev_shm_is_no_camera(tmp_path: Path) -> None:
     assert is_camera("/dev/null")
     assert not is_camera("/dev/shm/clip.mp4")
     assert not is_camera("12.mp4")
+
+
+def test_a_name_that_no_file_can_have_is_told_in_one_line() -> None:
+    with pytest.raises(InputNotFoundError, match="cannot be looked at: file name too long"):
+        open_source("x" * 5000, live=True)
