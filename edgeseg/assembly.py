@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edgeseg.changes import AFTER_A_START, APPLIED_AT_ONCE, HTTP_AT_ONCE, Changes
 from edgeseg.config import Config, FusionConfig, NamedCamera, OverlayConfig
 from edgeseg.corridor import PathConfig
+from edgeseg.corridors import Corridors, find_state_folder
 from edgeseg.errors import UsageError
 from edgeseg.events import Events
 from edgeseg.exposition import Family, render
@@ -70,6 +71,7 @@ class Assembly:
         self.events = Events()
         self._wait_for_cameras = wait_for_cameras
         self.paths: dict[str, PathSink] = {}
+        self.corridors = Corridors(self.paths, find_state_folder(config.state_folder), self.events)
         self.recorders: dict[str, Recorder] = {}
         recording = config.recording
         self._archive = None
@@ -218,6 +220,7 @@ class Assembly:
     def _make_page(self, config: Config) -> LivePage | None:
         if config.http.address is None:
             return None
+        from edgeseg.server.corridor_routes import corridor_routes
         from edgeseg.server.keys import TOKEN_VARIABLE
         from edgeseg.server.page import LivePage
         from edgeseg.telemetry.metrics_route import metrics_route
@@ -231,7 +234,7 @@ class Assembly:
             access=config.http,
             token=token,
             webrtc=config.http.webrtc,
-            routes=[metrics_route(lambda: render(self.families()))],
+            routes=[metrics_route(lambda: render(self.families())), *corridor_routes(self.corridors)],
         )
 
     def _settle(self, lane: Lane, before: Config | None) -> None:
@@ -248,7 +251,7 @@ class Assembly:
         if before is None or config.privacy != before.privacy:
             lane.treat = PeopleBlur().blur if config.privacy == "blur_people" else None
         if (camera := config.named_cameras().get(lane.name)) is not None:
-            self.paths[lane.name].use(camera.person_in_path or PathConfig())
+            self.corridors.configure(lane.name, camera.person_in_path or PathConfig())
 
     def _look_after(self, config: Config) -> Upkeep:
         """Raises ModelError when the smaller model cannot be had."""

@@ -32,6 +32,7 @@ AFTER_A_START = (
     "event_log",
     "webhook",
     "mqtt",
+    "state_folder",
     "log.interval",
 )
 

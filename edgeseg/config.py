@@ -211,6 +211,7 @@ class Config(Part):
     mqtt: MqttConfig = MqttConfig()
     heat: HeatConfig = HeatConfig()
     person_in_path: PathConfig = PathConfig()
+    state_folder: Path | None = None
     log: LogConfig = LogConfig()
 
     @field_validator("cameras")

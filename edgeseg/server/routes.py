@@ -22,10 +22,11 @@ from edgeseg.server.view import find_silence
 if TYPE_CHECKING:
     from edgeseg.server.webrtc import Peers
 
+SCRIPTS = ("page", "camera", "corridor", "editor", "stream", "call", "chart")
 #: Served as they are, to everybody: what they show comes from elsewhere.
 STATIC = {
     "/page.css": ("page.css", "text/css"),
-    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in ("page", "camera", "stream", "call", "chart")},
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in SCRIPTS},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 PUBLIC = frozenset({*STATIC, "/login", "/logout", "/healthz", "/readyz"})

@@ -159,3 +159,15 @@ def test_what_tells_others_lasts_as_long_as_the_run(tmp_path: Path) -> None:
         assembly.run()
         assembly.events.add("config_reloaded", "the last word")
     assert "the last word" in log.read_text(encoding="utf-8")
+
+
+def test_a_path_that_was_drawn_holds_in_the_next_run_and_under_another_configuration(tmp_path: Path) -> None:
+    drawn, configured = ((0.1, 0.9), (0.4, 0.4), (0.9, 0.9)), [[0.2, 1], [0.5, 0.5], [0.8, 1]]
+    values = {"source": "synthetic:128x96@30", "state_folder": str(tmp_path)}
+    Assembly(make(**values)).corridors.draw("camera", drawn)
+    assembly = Assembly(make(**values, person_in_path={"corridor": configured}))
+    assert assembly.paths["camera"].config.corridor == drawn
+    assembly.change(make(**values, person_in_path={"corridor": configured, "begin_area": 0.5}))
+    assert (assembly.paths["camera"].config.corridor, assembly.paths["camera"].config.begin_area) == (drawn, 0.5)
+    assembly.corridors.draw("camera", None)
+    assert assembly.paths["camera"].config.corridor == tuple((x, y) for x, y in configured)

@@ -1,6 +1,7 @@
 // One camera on the page: its picture, what stands over it when there is none, and its line of numbers.
 
 import { Call } from "./call.js";
+import { Corridor } from "./corridor.js";
 import { PictureStream } from "./stream.js";
 
 const LAG_MS = 1500;
@@ -30,6 +31,7 @@ export class Camera {
     for (const picture of this.element.querySelectorAll(".picture")) {
       picture.setAttribute("aria-label", `${this.name}: live picture with road, vehicles and people coloured`);
     }
+    this.corridor = new Corridor(this.part(".corridor"), () => this.part(".picture:not([hidden])"));
     this.call = new Call(this.part("video"), { onFailed: onCallFailed });
     this.stream = new PictureStream(this.part("canvas"), {
       onRefused,
@@ -96,6 +98,7 @@ export class Camera {
     const { state } = this;
     if (connected && state.live) this.call.check();
     const said = this.judge(connected);
+    this.corridor.place();
     const pill = this.part(".pill");
     pill.dataset.kind = said.kind;
     setText(pill, said.word);

@@ -2,6 +2,7 @@
 
 import { Camera, number, setText } from "./camera.js";
 import { drawChart, makeChart, percent } from "./chart.js";
+import { PathEditor } from "./editor.js";
 
 const POLL_MS = 500;
 const SHARES_MS = 4000;
@@ -71,6 +72,7 @@ function showPlace() {
     byId("mask").download = `${one.name}-classes.png`;
   }
   showLook();
+  paths.show();
 }
 
 function changeLook() {
@@ -221,6 +223,8 @@ async function askEvents(number) {
   lastEvent = number;
   try {
     const events = await ask("events");
+    // Who is in the path, and the path itself, change by events.
+    await paths.ask();
     if (events.length) byId("events").replaceChildren(...events.reverse().map(makeEvent));
   } catch (error) {
     lastEvent = null;
@@ -266,6 +270,8 @@ async function poll() {
   showLink();
   setTimeout(poll, POLL_MS);
 }
+
+const paths = new PathEditor(chosen, cameras);
 
 let sliding = null;
 byId("opacity").addEventListener("input", (event) => {

@@ -9,21 +9,26 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
+from edgeseg.corridor import PathConfig
+from edgeseg.corridors import Corridors
 from edgeseg.events import Events
 from edgeseg.health import Health
 from edgeseg.metrics import Metrics
 from edgeseg.server.access_config import Access
 from edgeseg.server.address import Address
+from edgeseg.server.corridor_routes import corridor_routes
 from edgeseg.server.feed import PictureFeed
 from edgeseg.server.page import LivePage
 from edgeseg.server.view import PageSink, View
-from edgeseg.sinks.sink import Result
+from edgeseg.sinks.path import PathSink
+from edgeseg.sinks.sink import Result, Sink
 from tests.edgeseg.results import make_result
 
 LIMIT_S = 20
@@ -68,8 +73,9 @@ class Camera:
 class Drive:
     """Publishes pictures of a camera, twenty a second, until it is paused or the block is left."""
 
-    def __init__(self, camera: Camera) -> None:
-        self.camera = camera
+    def __init__(self, camera: Camera, sinks: Sequence[Sink] = ()) -> None:
+        """`sinks`, which are open, get them too."""
+        self.camera, self.sinks = camera, sinks
         self.paused = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._publish)
@@ -77,7 +83,9 @@ class Drive:
     def _publish(self) -> None:
         while not self._stop.wait(0.05):
             if not self.paused.is_set():
-                self.camera.publish(width=640, height=360)
+                result = self.camera.publish(width=640, height=360)
+                for sink in self.sinks:
+                    sink.write(result)
 
     def lose(self, reason: str) -> None:
         """Stops the pictures, as a camera does that is unplugged."""
@@ -109,9 +117,10 @@ class Site:
         host: str = "127.0.0.1",
         port: int = 0,
         stall_after_s: float = 5.0,
+        events: Events | None = None,
         **options: Any,
     ) -> None:
-        self.events = Events()
+        self.events = events or Events()
         self.cameras = [Camera(name, events=self.events, stall_after_s=stall_after_s) for name in names or ("front",)]
         self.page = LivePage(
             Address(host, port),
@@ -173,6 +182,21 @@ class Site:
 
     def wait_for_viewers(self, count: int) -> None:
         wait_until(lambda: self.state()["viewers"] == count)
+
+
+class PathSite(Site):
+    """A page of one camera that has a path; what is drawn is kept in `folder`."""
+
+    def __init__(self, folder: Path | None, **options: Any) -> None:
+        events = Events()
+        self.path = PathSink(PathConfig(), events, "front")
+        self.corridors = Corridors({"front": self.path}, folder, events)
+        self.corridors.configure("front", PathConfig())
+        super().__init__(events=events, routes=corridor_routes(self.corridors), **options)
+
+    def change(self, method: str, body: object = None, camera: str = "front", **headers: str) -> Answer:
+        text = body if isinstance(body, str) else json.dumps(body)
+        return self.ask(method, f"/api/corridors/{camera}", {"Origin": self.page.url, **headers}, text)
 
 
 class Viewer:
