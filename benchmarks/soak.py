@@ -1,10 +1,12 @@
-"""Runs everything for a long time: `python -m benchmarks.soak [--minutes 60]`, from the checkout. Needs mosquitto.
+"""Runs everything for a long time: `python -m benchmarks.soak [--minutes 60] [--samples FILE.csv]`, from the checkout.
+
+Needs mosquitto.
 
 The bundled drive in a loop, with the page, a viewer that comes and goes, the recorder and MQTT to a real broker. Bar:
 after ten minutes of warm-up the resident memory grows by less than 2 MB an hour (the slope of a line fitted to it), and
 at the end there are no more threads and descriptors than after the warm-up.
 
-Prints a JSON line and ends with 1 when the bar is missed.
+Prints a JSON line and ends with 1 when the bar is missed. --samples keeps what was measured, every ten seconds.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ def watch_for(port: int, seconds: float) -> int:
     return count
 
 
-def soak(folder: Path, minutes: float) -> dict[str, object]:
+def soak(folder: Path, minutes: float, keep: Path | None = None) -> dict[str, object]:
     broker_port, page_port = find_port(), find_port()
     config = folder / "edgeseg.yaml"
     config.write_text(
@@ -80,6 +82,8 @@ def soak(folder: Path, minutes: float) -> dict[str, object]:
             time.sleep(EVERY_S / 2)
             # Between two viewers, so that a connection of theirs is not taken for a leak.
             samples.append((time.monotonic() - began, *sample(run.pid)))
+            if keep is not None:
+                np.savetxt(keep, samples, "%.1f,%.2f,%d,%d", header="seconds,rss_mb,threads,descriptors", comments="")
         run.send_signal(signal.SIGTERM)
         code = run.wait(30)
     finally:
@@ -112,9 +116,10 @@ def judge(samples: np.ndarray, minutes: float) -> dict[str, object]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0)
-    minutes = parser.parse_args().minutes
+    parser.add_argument("--samples", type=Path, metavar="FILE.csv", help="keep every sample of memory there")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = soak(Path(folder), minutes)
+        found = soak(Path(folder), arguments.minutes, arguments.samples)
     print(json.dumps(found))
     return int(not found["met"])
 
