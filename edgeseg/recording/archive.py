@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 BATCH = 50
 #: What others delete by hand is noticed after so many seconds: looking at the files of a month takes a while.
 LOOK_AGAIN_S = 600.0
+#: All segments are gone through when one is closed, and at least this often: for the files of a month that takes a board
+#: a second, in which it does nothing else.
+GO_THROUGH_S = 60.0
 #: How long a disk may hang before the run ends without what it does.
 CLOSE_LIMIT_S = 5.0
 
@@ -77,7 +80,8 @@ class Archive:
         self._stuck: set[Place] = set()
         self._unnamed: set[Place] = set()
         self._device: int | None = None
-        self._looked_s = 0.0
+        self._looked_s = self._gone_through_s = 0.0
+        self._changed = True
 
     def open(self) -> None:
         """Opens the archive for one more recorder; the first finds out what lies there and repairs what was cut off.
@@ -145,6 +149,7 @@ class Archive:
         """Notes that an open segment is closed now, or given up."""
         with self._lock:
             self._open.pop(number, None)
+            self._changed = True
             if segment is not None:
                 self._segments.append(segment)
                 self._segments.sort(key=lambda it: it.name.number)
@@ -164,12 +169,13 @@ class Archive:
         self._keeper.wake()
 
     def tend(self) -> OSError | str | None:
-        """Looks at everything there is to be done; returns what is now the trouble."""
+        """Does what there is to be done; returns what is now the trouble."""
         # What was found out before somebody else looked is not told after him.
         with self._disk:
             trouble: OSError | str | None = None
             try:
-                if not self.tidy():
+                self._note_marks()
+                if self._has_work() and not self.tidy():
                     free = format_bytes(self.limits.free)
                     trouble = f"less than {free} are free on the disk, and no segment is left to delete"
             except OSError as error:
@@ -184,13 +190,19 @@ class Archive:
         takes no change.
         """
         with self._disk:
+            with self._lock:
+                self._changed = False
+            self._gone_through_s = time.monotonic()
             self._note_marks()
             self.calendar.refresh()
             self._fill_in_names()
-            if self._surplus():
+            if surplus := self._surplus():
                 if time.monotonic() - self._looked_s > LOOK_AGAIN_S:
                     self._look()
-                self._delete(self._surplus()[:BATCH])
+                    surplus = self._surplus()
+                self._delete(surplus[:BATCH])
+                with self._lock:
+                    self._changed = True
             return bool(self._deletable()) or self.free_bytes() >= self.limits.free
 
     def make_room(self) -> bool:
@@ -214,6 +226,15 @@ class Archive:
                 self._held.hold()
             self._repair()
             self._look()
+
+    def _has_work(self) -> bool:
+        """Whether to go through all segments. Raises OSError when the disk is gone."""
+        return (
+            self.calendar.refresh()
+            or self._changed
+            or time.monotonic() - self._gone_through_s >= GO_THROUGH_S
+            or self.free_bytes() < self.limits.free
+        )
 
     def _note_marks(self) -> None:
         while True:

@@ -366,6 +366,42 @@ def test_the_thread_of_the_archive_does_it_by_itself(
     wait_until((tmp_path / "00000002.keep").exists)
 
 
+def test_the_segments_are_gone_through_only_when_that_can_change_something(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every five seconds it would cost a board with the files of a month a tenth of its time."""
+    monkeypatch.setattr(keeper, "TEND_S", 3600.0)
+    clock = FakeClock(wall_s=NOON)
+    archive, events = opener(tmp_path, clock, size=1000)
+    wait_until(lambda: archive.tend() is None and not archive._has_work())
+    count = 0
+    tidy = archive.tidy
+
+    def count_and_tidy() -> bool:
+        nonlocal count
+        count += 1
+        return tidy()
+
+    monkeypatch.setattr(archive, "tidy", count_and_tidy)
+    monkeypatch.setattr(archive._keeper, "wake", lambda: None)
+    archive.tend()
+    archive.mark((tmp_path, 1), events.add("person_in_path", "somebody"))
+    archive.tend()
+    assert count == 0
+    assert (tmp_path / "00000001.keep").exists()
+    archive.end(archive.begin(0).number)
+    archive.tend()
+    archive.tend()
+    assert count == 1
+    clock.set_wall(NOON, right=True)
+    archive.tend()
+    archive.tend()
+    assert count == 2
+    monkeypatch.setattr(archive_module, "GO_THROUGH_S", 0.0)
+    archive.tend()
+    assert count == 3
+
+
 def test_a_disk_without_enough_room_is_told_of(tmp_path: Path, opener: Opener) -> None:
     archive, _ = opener(tmp_path, free=10**18)
     assert not archive.tidy()
