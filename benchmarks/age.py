@@ -24,7 +24,8 @@ from pathlib import Path
 import av
 import cv2
 
-from benchmarks.live import find_port, watch
+from benchmarks.live import watch
+from benchmarks.live_run import find_port, read_mb
 from edgeseg.sources.video import VideoFileSource
 
 DRIVE = Path(__file__).parents[1] / "examples" / "drive" / "highway.mp4"
@@ -45,11 +46,6 @@ def make_30_fps(path: Path) -> None:
         target.mux(stream.encode(None))
 
 
-def read_rss_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * 4096 / 1e6
-
-
 def run(folder: Path, seconds: float) -> tuple[list[dict[str, float]], float, float]:
     """Returns the records of a run, and its memory in MB when it had settled and at its end."""
     clip, records = folder / "drive.mp4", folder / "out.jsonl"
@@ -62,9 +58,9 @@ def run(folder: Path, seconds: float) -> tuple[list[dict[str, float]], float, fl
         try:
             viewer.start()
             time.sleep(SETTLED_S)
-            settled_mb = read_rss_mb(process.pid)
+            settled_mb = read_mb(process.pid)
             time.sleep(max(0.0, seconds - SETTLED_S))
-            final_mb = read_rss_mb(process.pid)
+            final_mb = read_mb(process.pid)
             process.send_signal(signal.SIGTERM)
             process.wait(30)
         finally:

@@ -1,4 +1,4 @@
-"""What a live run takes and how soon it stops: `python benchmarks/live.py [SECONDS...]`, on Linux.
+"""What a live run takes and how soon it stops: `python -m benchmarks.live [SECONDS...]`, on Linux.
 
 Runs `edgeseg run` on a 720p source with a video, records, the live page and one viewer, sends SIGTERM after each of the
 given SECONDS, and prints the largest memory the process ever held (VmHWM; bar: 200 MB, of 10^6 bytes) and the seconds
@@ -11,7 +11,6 @@ import contextlib
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,15 +20,11 @@ from pathlib import Path
 
 import av
 
+from benchmarks.live_run import find_port, read_mb
+
 SOURCE = "synthetic:1280x720@30"
 MOMENTS_S = (0.5, 2.0, 5.0, 15.0, 60.0)
 LIMIT_S = 60
-
-
-def find_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def watch(port: int, ended: threading.Event, seen: list[int]) -> None:
@@ -43,11 +38,6 @@ def watch(port: int, ended: threading.Event, seen: list[int]) -> None:
             while part := answer.read1(1 << 16):
                 seen.append(len(part))
         connection.close()
-
-
-def read_peak_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024 / 1e6
 
 
 def count_frames(path: Path) -> int:
@@ -72,7 +62,7 @@ def measure(seconds: float) -> str:
                 time.sleep(seconds)
                 if process.poll() is not None:
                     raise SystemExit(f"edgeseg ended by itself with {process.returncode}")
-                peak_mb = read_peak_mb(process.pid)
+                peak_mb = read_mb(process.pid, "VmHWM")
                 process.send_signal(signal.SIGTERM)
                 peak_mb, taken_s = follow_to_end(process, peak_mb)
             finally:
@@ -92,7 +82,7 @@ def follow_to_end(process: subprocess.Popen[str], peak_mb: float) -> tuple[float
     while process.poll() is None and time.monotonic() - began < LIMIT_S:
         # The process may be gone between the two lines, or have given its memory back already.
         with contextlib.suppress(OSError, StopIteration):
-            peak_mb = max(peak_mb, read_peak_mb(process.pid))
+            peak_mb = max(peak_mb, read_mb(process.pid, "VmHWM"))
         time.sleep(0.005)
     return peak_mb, time.monotonic() - began
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.live import find_port
+from benchmarks.live_run import find_port, read_mb
 
 DRIVE = Path(__file__).parents[1] / "examples" / "drive" / "highway.mp4"
 WARM_UP_S = 600.0
@@ -35,9 +35,8 @@ LIMIT_MB_AN_HOUR = 2.0
 def sample(pid: int) -> tuple[float, int, int]:
     """Returns resident MB, threads and open descriptors of a process."""
     process = Path(f"/proc/{pid}")
-    fields = dict(line.split(":", 1) for line in (process / "status").read_text(encoding="ascii").splitlines())
-    rss_mb = int(fields["VmRSS"].split()[0]) * 1024 / 1e6
-    return rss_mb, int(fields["Threads"]), len(list((process / "fd").iterdir()))
+    threads = len(list((process / "task").iterdir()))
+    return read_mb(pid), threads, len(list((process / "fd").iterdir()))
 
 
 def watch_for(port: int, seconds: float) -> int:

@@ -18,52 +18,19 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.live_run import LIMIT_S, ROOT, LiveRun
+
 CLIP = ROOT / "examples" / "drive" / "highway.mp4"
 BAR = 0.95
 QUICK, SLOW, STALLED = 15, 10, 5
 SLOW_BYTES_PER_S = 10_000
 #: Between two turns: viewers come and go, and what they leave behind is not counted to the next.
 CALM_S = 1.0
-LIMIT_S = 60.0
 BOUNDARY = b"--edgeseg"
-
-
-def find_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def ask_state(port: int) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/state", timeout=10) as answer:
-        return dict(json.load(answer))
-
-
-@contextmanager
-def running_edgeseg(port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs edgeseg while the block runs, and waits until it segments."""
-    command = [sys.executable, "-m", "edgeseg", "run", str(CLIP), "--loop", "--http", f"127.0.0.1:{port}"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
-        try:
-            deadline = time.monotonic() + LIMIT_S
-            while time.monotonic() < deadline and process.poll() is None:
-                with suppress(OSError):
-                    if ask_state(port)["cameras"][0]["frames"]["segmented"] > 5:
-                        break
-                time.sleep(0.1)
-            else:
-                raise SystemExit("edgeseg did not begin to segment")
-            yield process
-        finally:
-            process.terminate()
 
 
 def read_cpu_s(pid: int) -> float:
@@ -80,19 +47,19 @@ def read_busy_s() -> float:
     return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
 
 
-def measure_turn(port: int, pid: int, seconds: float) -> dict[str, float]:
+def measure_turn(run: LiveRun, seconds: float) -> dict[str, float]:
     """Returns the rates of the next seconds, as edgeseg itself counts its frames."""
-    began, cpu_s, busy_s = time.monotonic(), read_cpu_s(pid), read_busy_s()
-    first = ask_state(port)["cameras"][0]
+    began, cpu_s, busy_s = time.monotonic(), read_cpu_s(run.pid), read_busy_s()
+    first = run.ask_state()["cameras"][0]
     time.sleep(seconds)
-    last = ask_state(port)["cameras"][0]
+    last = run.ask_state()["cameras"][0]
     spent = time.monotonic() - began
     return {
         "segmented_per_s": (last["frames"]["segmented"] - first["frames"]["segmented"]) / spent,
         "dropped_per_s": (last["frames"]["dropped"] - first["frames"]["dropped"]) / spent,
         "encoded_per_s": (last["pictures_encoded"] - first["pictures_encoded"]) / spent,
         "viewers": last["viewers"],
-        "processors": (ours := (read_cpu_s(pid) - cpu_s) / spent),
+        "processors": (ours := (read_cpu_s(run.pid) - cpu_s) / spent),
         # The viewers, and whatever else this machine does: a figure taken beside other work is worth little.
         "processors_of_others": (read_busy_s() - busy_s) / spent - ours,
     }
@@ -173,17 +140,16 @@ def run_viewers(arguments: argparse.Namespace) -> None:
 def run_rounds(rounds: int, seconds: float, counts: Sequence[int] = (QUICK, SLOW, STALLED)) -> dict[str, Any]:
     """Returns the report: each round's turns without and with viewers, what those saw, and the verdict."""
     report: dict[str, Any] = {"processors": os.cpu_count(), "counts": list(counts), "seconds": seconds, "rounds": []}
-    port = find_port()
-    with running_edgeseg(port) as edgeseg:
+    with LiveRun(str(CLIP), "--loop") as run:
         for number in range(rounds):
             turns: dict[str, Any] = {}
             # Each goes first in every other round, so that what drifts does not count for one of them.
             for turn in ("without", "with") if number % 2 == 0 else ("with", "without"):
                 time.sleep(CALM_S)
                 if turn == "without":
-                    turns[turn] = measure_turn(port, edgeseg.pid, seconds)
+                    turns[turn] = measure_turn(run, seconds)
                 else:
-                    turns[turn], turns["seen"] = _measure_watched(port, edgeseg.pid, seconds, counts)
+                    turns[turn], turns["seen"] = _measure_watched(run, seconds, counts)
             turns["ratio"] = turns["with"]["segmented_per_s"] / turns["without"]["segmented_per_s"]
             report["rounds"].append(turns)
     report["ratio"] = statistics.median(it["ratio"] for it in report["rounds"])
@@ -193,17 +159,26 @@ def run_rounds(rounds: int, seconds: float, counts: Sequence[int] = (QUICK, SLOW
 
 
 def _measure_watched(
-    port: int, pid: int, seconds: float, counts: Sequence[int]
+    run: LiveRun, seconds: float, counts: Sequence[int]
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     lasting = seconds + 2 * CALM_S
-    command = [sys.executable, "-m", "benchmarks.viewers", "--watch", str(port), "--seconds", str(lasting), "--counts"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.viewers",
+        "--watch",
+        str(run.port),
+        "--seconds",
+        str(lasting),
+        "--counts",
+    ]
     with subprocess.Popen([*command, *map(str, counts)], cwd=ROOT, stdout=subprocess.PIPE) as viewers:
         deadline = time.monotonic() + LIMIT_S
-        while ask_state(port)["viewers"] < sum(counts):
+        while run.ask_state()["viewers"] < sum(counts):
             if viewers.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit("the viewers did not come")
             time.sleep(0.05)
-        turn = measure_turn(port, pid, seconds)
+        turn = measure_turn(run, seconds)
         told, _ = viewers.communicate(timeout=LIMIT_S)
     return turn, json.loads(told)
 

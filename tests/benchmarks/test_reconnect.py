@@ -21,7 +21,8 @@ def test_it_is_seen_again_however_it_went_away() -> None:
     assert [it["way"] for it in report["rounds"]] == ["killed", "ended", "stopped", "stalled"]
     assert all(it["noticed"] for it in report["rounds"])
     assert all(it["back_s"] < math.inf for it in report["rounds"])
-    assert report["frames"] > len(WAYS)
+    assert report["viewers_ended"] == 0
+    assert min(report["pictures"]) > len(WAYS)
 
 
 def test_the_plan_holds_each_way_with_each_length() -> None:
