@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.changes import AFTER_A_START, APPLIED_AT_ONCE, HTTP_AT_ONCE, Changes
+from edgeseg.classes import SegmentClass
 from edgeseg.config import Config, FusionConfig, NamedCamera, OverlayConfig
 from edgeseg.corridor import PathConfig
 from edgeseg.corridors import Corridors, find_state_folder
@@ -32,13 +33,13 @@ from edgeseg.metrics import Metrics, Summary
 from edgeseg.outputs import choose_all_outputs, choose_pushes
 from edgeseg.overlay import draw_overlay
 from edgeseg.pipeline import Pipeline
-from edgeseg.privacy import PeopleBlur
+from edgeseg.privacy import PeopleBlur, find_person
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.recorder import Recorder
 from edgeseg.segmenter import SMALL_BUNDLED_MODEL, Segmenter
 from edgeseg.sinks import Sink
 from edgeseg.sinks.path import PathSink
-from edgeseg.sources import SOURCE_HELP, Source, open_source
+from edgeseg.sources import SOURCE_HELP, Source, is_endless, open_source
 from edgeseg.sources.camera import CameraMode
 from edgeseg.sources.orientation import Orientation
 from edgeseg.telemetry.families import (
@@ -90,6 +91,7 @@ class Assembly:
                 import_module("edgeseg.server.webrtc")
         segmenter = open_segmenter(config)
         self.classes = segmenter.card.segment_classes
+        check_privacy(config, self.classes)
         self.lanes = {
             name: self._make_lane(name, camera, [sink for _, sink in outputs[name]]) for name, camera in cameras.items()
         }
@@ -150,6 +152,7 @@ class Assembly:
         before, changes = self.config, Changes()
         segmenter = None
         upkeep = None
+        check_privacy(config, self.classes)
         if (config.model, config.heat) != (before.model, before.heat):
             segmenter = open_segmenter(config)
             upkeep = self._look_after(config)
@@ -172,6 +175,9 @@ class Assembly:
         for lane in self.lanes.values():
             self._settle(lane, before)
         changes.note(before, config, APPLIED_AT_ONCE, changes.applied)
+        changes.applied += [
+            f"cameras.{name}.person_in_path" for name in self.lanes if _path_differs(name, before, config)
+        ]
         changes.note(before, config, AFTER_A_START, changes.later)
         logging.getLogger("edgeseg").setLevel(config.log.level.upper())
         return changes
@@ -179,9 +185,9 @@ class Assembly:
     def _new_sources(self, config: Config, changes: Changes) -> Iterator[tuple[str, Source]]:
         """Yields the lanes that are to have another source, with it."""
         old, new = self.config.named_cameras(), config.named_cameras()
-        if set(old) != set(new):
+        if set(new) != set(self.lanes) and new != old:
             changes.later.append("cameras")
-        for name in set(old) & set(new):
+        for name in (name for name in self.lanes if name in old and name in new):
             place = f"cameras.{name}" if config.cameras else "source"
             if (_what_is_opened(new[name]), config.loop, config.pictures) == (
                 _what_is_opened(old[name]),
@@ -189,7 +195,11 @@ class Assembly:
                 self.config.pictures,
             ):
                 continue
-            source = self._open(name, new[name], self.lanes[name].health, config)
+            source = self._open(new[name], self.lanes[name].health, config, wait_for_it=True)
+            if not is_endless(new[name].source):
+                # What is wrong with a file would end the run once it is too late to refuse it.
+                with self._open(new[name], self.lanes[name].health, config, wait_for_it=True):
+                    pass
             if source.live and self.lanes[name].source.live:
                 changes.applied.append(place)
                 yield name, source
@@ -204,7 +214,7 @@ class Assembly:
             self.recorders[name] = recorder
             sinks.append(recorder)
         health = Health(events=self.events, camera=name)
-        source = self._open(name, camera, health, self.config)
+        source = self._open(camera, health, self.config, wait_for_it=self._wait_for_cameras)
         metrics = Metrics(source=source.name, live=source.live)
         if self.config.http.address is not None:
             from edgeseg.server.feed import PictureFeed
@@ -272,7 +282,7 @@ class Assembly:
             small_model=small is not None,
         )
 
-    def _open(self, name: str, camera: NamedCamera, health: Health, config: Config) -> Source:
+    def _open(self, camera: NamedCamera, health: Health, config: Config, *, wait_for_it: bool) -> Source:
         flip = None if camera.flip == "none" else camera.flip
         return open_source(
             camera.source,
@@ -282,7 +292,7 @@ class Assembly:
             pictures_fps=config.pictures.fps,
             orientation=Orientation(camera.rotate, flip),
             signal=health,
-            wait_for_it=self._wait_for_cameras,
+            wait_for_it=wait_for_it,
         )
 
     def _tick(self) -> None:
@@ -292,9 +302,21 @@ class Assembly:
             work()
 
 
+def check_privacy(config: Config, classes: Sequence[SegmentClass]) -> None:
+    """Raises ModelError when people are to be blurred and the model knows none."""
+    if config.privacy == "blur_people":
+        find_person(classes)
+
+
 def open_segmenter(config: Config, threads: int | None = None, model: Path | None = None) -> Segmenter:
     """Returns the configured segmenter, with other threads or another model where they are given. Raises ModelError."""
     return Segmenter(model or config.model.path, threads or config.model.threads, config.model.runtime)
+
+
+def _path_differs(name: str, before: Config, after: Config) -> bool:
+    """Whether what a camera says of its own path has changed."""
+    old, new = before.cameras.get(name), after.cameras.get(name)
+    return old is not None and new is not None and old.person_in_path != new.person_in_path
 
 
 def _what_is_opened(camera: NamedCamera) -> NamedCamera:

@@ -129,12 +129,13 @@ class Lane:
             with self.source as source:
                 if waiting and not ready():
                     return
+                self._read(source, replaced=not waiting)
                 waiting = False
-                self._read(source)
             with self._lock:
                 if self._next_source is None or self._ended:
                     return
                 self.source, self._next_source = self._next_source, None
+                self.metrics.source = self.source.name
 
     def wants(self, frame: Frame) -> bool:
         """Whether a frame is worth segmenting: not when its result would only be dropped for its age."""
@@ -188,12 +189,16 @@ class Lane:
         for outlet in self.outlets:
             outlet.results.close()
 
-    def _read(self, source: Source) -> None:
+    def _read(self, source: Source, *, replaced: bool) -> None:
         while True:
             asked_ns = time.monotonic_ns()
             frame = source.read()
             if frame is None:
                 return
+            if replaced:
+                # One that cannot be lost says nothing of itself, and the one before may have been lost.
+                self.health.back()
+                replaced = False
             if (judge := self.judge) is not None:
                 self.health.judged(judge(frame))
             limit = self.rate_limit

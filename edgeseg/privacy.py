@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.classes import SegmentClass
 from edgeseg.errors import ModelError, UsageError
 from edgeseg.frame import Frame, Segmentation
 
@@ -95,11 +97,7 @@ def people_mask(segmentation: Segmentation, margin: float = DEFAULT_MARGIN) -> N
     only: a person to whom the model gives 30 % and the road 70 % can be guessed at beside a person, where unsure cells
     mostly are one, but not elsewhere. Raises ModelError when the model knows no people.
     """
-    person = next((i for i, item in enumerate(segmentation.classes) if item.name == "person"), None)
-    if person is None:
-        names = ", ".join(item.name for item in segmentation.classes)
-        raise ModelError(f"cannot blur people: the model knows {names}, but no class 'person'; use another model")
-    mask = (segmentation.class_ids == person).astype(np.uint8)
+    mask = (segmentation.class_ids == find_person(segmentation.classes)).astype(np.uint8)
     if not mask.any():
         return None
     around = _disc(max(1, math.ceil(margin * mask.shape[0])))
@@ -107,6 +105,15 @@ def people_mask(segmentation: Segmentation, margin: float = DEFAULT_MARGIN) -> N
     mask |= near & (segmentation.confidence < UNSURE)
     grown: NDArray[Any] = cv2.dilate(mask, around)
     return grown
+
+
+def find_person(classes: Sequence[SegmentClass]) -> int:
+    """Returns which of a model's classes is `person`. Raises ModelError when none is."""
+    for index, item in enumerate(classes):
+        if item.name == "person":
+            return index
+    names = ", ".join(item.name for item in classes)
+    raise ModelError(f"cannot blur people: the model knows {names}, but no class 'person'; use another model")
 
 
 def _disc(radius: int) -> NDArray[Any]:

@@ -36,6 +36,8 @@ class PictureSource:
         self._index = 0
 
     def __enter__(self) -> PictureSource:
+        if not self._path.exists():
+            raise InputNotFoundError(f"{self._path}: no such picture; check the path")
         self._paths = list_pictures(self._path) if self._path.is_dir() else [self._path]
         self.frame_count = None if self._loop else len(self._paths)
         return self

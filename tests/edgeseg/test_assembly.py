@@ -11,9 +11,11 @@ from threading import Thread
 import pytest
 
 from edgeseg.assembly import Assembly
+from edgeseg.classes import CLASSES
 from edgeseg.config import Config
-from edgeseg.errors import UsageError
+from edgeseg.errors import InputNotFoundError, ModelError, UsageError
 from edgeseg.metrics import Summary
+from edgeseg.model_card import CardClass
 from edgeseg.offline import Choices, OfflineJob
 
 
@@ -103,6 +105,37 @@ def test_what_can_change_in_mid_run_changes_and_the_rest_is_named() -> None:
         assert "cameras" in changes.later
         assert "fusion" in changes.applied
         assert assembly.lanes["rear"].fusion is None
+
+
+def test_a_camera_that_waits_for_a_start_may_be_changed_meanwhile() -> None:
+    with Assembly(make(cameras=TWO)) as assembly:
+        for source in ("synthetic:64x64@30", "synthetic:64x64@5"):
+            changes = assembly.change(make(cameras={**TWO, "top": {"source": source}}))
+            assert (changes.applied, changes.later) == ([], ["cameras"])
+        rear = {**TWO["rear"], "person_in_path": {"corridor": [[0, 1], [0.5, 0.5], [1, 1]]}}
+        changes = assembly.change(make(cameras={"front": TWO["front"], "rear": rear}))
+        assert (changes.applied, changes.later) == (["cameras.rear.person_in_path"], [])
+        assert list(assembly.lanes) == ["front", "rear"]
+
+
+def test_a_file_that_is_none_does_not_take_the_place_of_a_source_that_runs(tmp_path: Path) -> None:
+    with Running(make(source="synthetic:128x96@30")) as running:
+        for missing in ("none.mp4", "none.jpg"):
+            with pytest.raises(InputNotFoundError, match=missing):
+                running.assembly.change(make(source=str(tmp_path / missing)))
+        assert running.assembly.lanes["camera"].source.name == "synthetic:128x96@30"
+    assert running.summaries[0].segmented
+
+
+def test_people_are_not_blurred_by_a_model_that_knows_none(tmp_path: Path, make_model: Callable[..., Path]) -> None:
+    model = make_model(tmp_path / "three.tflite", "three-classes", classes=[CardClass.of(it) for it in CLASSES[:3]])
+    plain: dict[str, object] = {"source": "synthetic:128x96@30", "model": {"path": str(model)}}
+    with pytest.raises(ModelError, match="cannot blur people: the model knows other, road, vehicle"):
+        Assembly(make(**plain, privacy="blur_people"))
+    with Assembly(make(**plain)) as assembly:
+        with pytest.raises(ModelError, match="cannot blur people"):
+            assembly.change(make(**plain, privacy="blur_people", max_age="1s"))
+        assert assembly.lanes["camera"].age_limit is None
 
 
 def test_a_model_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None:

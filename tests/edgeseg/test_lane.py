@@ -64,14 +64,25 @@ def test_lanes_need_names_of_their_own() -> None:
 def test_another_source_takes_over_and_the_sinks_notice_nothing() -> None:
     taken_over = threading.Event()
     first = FakeSource(None, live=True, before_read=lambda index: time.sleep(0.002))
-    second = FakeSource(5, live=True, before_read=lambda index: (taken_over.set(), time.sleep(0.01)))
+    second = FakeSource(5, live=True, before_read=lambda index: (taken_over.set(), time.sleep(0.01)), name="second")
     sink = FakeSink(before=lambda index: lane.replace_source(second) if not taken_over.is_set() else None)
     lane = make_lane(first, sink)
     Pipeline([lane], FakeSegmenter()).run()
     assert (first.closed, second.opened, second.closed, sink.opened) == (1, 1, 1, 1)
     assert sink.written[-1] == 4
+    assert lane.metrics.summary().source == "second"
     with pytest.raises(ValueError, match="cannot take the place"):
         lane.replace_source(FakeSource(1, live=False))
+
+
+def test_a_source_in_the_place_of_a_lost_one_is_not_lost() -> None:
+    first = FakeSource(None, live=True, before_read=lambda index: first.interrupted.wait(20))
+    second = FakeSource(3, live=True)
+    lane = make_lane(first)
+    lane.health.lost("unplugged")
+    lane.replace_source(second)
+    Pipeline([lane], FakeSegmenter()).run()
+    assert (lane.health.connection, lane.health.snapshot()["lost_reason"]) == ("live", None)
 
 
 def test_a_source_that_comes_after_the_end_is_never_opened() -> None:
