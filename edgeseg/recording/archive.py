@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 BATCH = 50
 #: What others delete by hand is noticed after so many seconds: looking at the files of a month takes a while.
 LOOK_AGAIN_S = 600.0
-#: All segments are gone through when one is closed, and at least this often: for the files of a month that takes a board
-#: a second, in which it does nothing else.
+#: All segments are gone through when one is closed, and at least this often: for the files of a month a board needs a
+#: second, in which it does nothing else.
 GO_THROUGH_S = 60.0
 #: How long a disk may hang before the run ends without what it does.
 CLOSE_LIMIT_S = 5.0
