@@ -61,7 +61,11 @@ def is_same_origin(request: web.Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return "Cookie" not in request.headers or "Sec-Fetch-Site" in request.headers
-    return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
+    try:
+        return urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
+    except ValueError:
+        # Brackets that are none of an IPv6 address: nobody's origin.
+        return False
 
 
 def _read_ip(text: str) -> IPAddress | None:

@@ -216,6 +216,7 @@ def test_a_request_without_a_name_gets_nothing(open_site: Site) -> None:
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": ""},
         {"Sec-Fetch-Site": "cross-site"},
