@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -24,7 +23,7 @@ from edgeseg.recording.pause import Pause
 from edgeseg.recording.recovery import Recovery
 from edgeseg.recording.segment import Segment
 from edgeseg.recording.take import Take
-from edgeseg.sinks.files import FULL, say_why
+from edgeseg.sinks.files import FINAL, FULL, say_why
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +38,6 @@ GRACE_S = 2.0
 MOST_WAITING = 16 * 2**20
 #: Written and deleted again, in bytes, to see whether a disk takes something: statvfs knows no quota.
 PROBE_BYTES = 2**20
-
-#: What no waiting mends: the folder is not one, or not ours. Everything else a disk says may pass.
-_FINAL = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP)
 
 
 @dataclass(eq=False, slots=True)
@@ -88,7 +84,7 @@ class Writer:
         try:
             self._open()
         except OSError as error:
-            if error.errno in _FINAL:
+            if error.errno in FINAL:
                 raise SinkUnavailableError(f"{self._folder}: cannot be written: {say_why(error)}") from error
             self._pause.begin(error)
         self._thread.start()

@@ -12,6 +12,18 @@ from edgeseg.errors import SinkUnavailableError, explain
 
 #: What the system calls a disk without room, or a user's share of it.
 FULL = (errno.ENOSPC, errno.EDQUOT)
+#: What no waiting mends: a folder that is none, or not ours. Everything else that a disk says may pass, also that it is
+#: read-only: that is what a kernel makes of a card that fails.
+FINAL = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.ELOOP,
+)
 
 
 def prepare_folder(folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import io
 import json
 import logging
@@ -16,7 +16,7 @@ from edgeseg.errors import SinkUnavailableError
 from edgeseg.events import Event, Events
 from edgeseg.exposition import Family
 from edgeseg.recording.clock import Clock, SystemClock
-from edgeseg.sinks.files import flush_folder, make_folder, say_why
+from edgeseg.sinks.files import FINAL, flush_folder, make_folder, say_why
 from edgeseg.telemetry.event_queue import EventQueue
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ OLDER_FILES = 3
 CLOSE_LIMIT_S = 2.0
 #: What this part tells of itself: the disk that refuses an event refuses that one too.
 LOST, BACK = "event_log_lost", "event_log_back"
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class EventLog:
@@ -38,7 +37,7 @@ class EventLog:
 
     A line is an event's `record()` with `boot`, which start of the device it was, and `clock_synchronised`, whether its
     time of day can be believed; where it cannot, `at_s` (since that start) still orders events. A disk that takes no
-    more ends nothing: the events are counted, and the log goes on when there is room again.
+    more, or is away, ends nothing: the events are counted, and the log goes on when it can.
     """
 
     def __init__(self, path: Path, size: int, events: Events, *, clock: Clock | None = None) -> None:
@@ -48,6 +47,7 @@ class EventLog:
         self._clock = clock or SystemClock()
         self._queue = EventQueue(WAITING)
         self._file: io.FileIO | None = None
+        self._made = False
         self._thread: threading.Thread | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._written = 0
@@ -72,10 +72,9 @@ class EventLog:
     def __enter__(self) -> EventLog:
         """Raises SinkUnavailableError when the file cannot be written for a reason that does not pass."""
         try:
-            make_folder(self.path.parent)
             self._file = self._open()
         except OSError as error:
-            if error.errno not in FULL_DISK:
+            if error.errno in FINAL:
                 raise SinkUnavailableError(f"event_log {self.path}: cannot be written: {say_why(error)}") from error
         self._unsubscribe = self._events.subscribe(self._queue.put)
         self._thread = threading.Thread(target=self._run, name="event log", daemon=True)
@@ -96,12 +95,14 @@ class EventLog:
                 self._write(event)
             except OSError as error:
                 self._fail(event, error)
-        if self._file is not None:
-            self._file.close()
+        self._close()
 
     def _write(self, event: Event) -> None:
         content = {**event.record(), "boot": self._clock.boot_id, "clock_synchronised": self._clock.synchronised()}
         line = (json.dumps(content, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        if self._file is not None and os.fstat(self._file.fileno()).st_nlink == 0:
+            # Deleted by hand: nobody would read what is written there.
+            self._close()
         if self._file is None:
             self._file = self._open()
         if self._file.tell() and self._file.tell() + len(line) > self._file_size:
@@ -126,7 +127,18 @@ class EventLog:
             self._file.seek(before)
             raise
 
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            # What a disk that fails has to say at the end it has said before.
+            with contextlib.suppress(OSError):
+                file.close()
+
     def _open(self) -> io.FileIO:
+        if not self._made:
+            # Once: a folder that is missing later went with its disk, and is not to be made on another one.
+            make_folder(self.path.parent)
+            self._made = True
         new = not self.path.exists()
         file = io.FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), "r+")
         end = file.seek(0, os.SEEK_END)
@@ -140,9 +152,7 @@ class EventLog:
         return file
 
     def _rotate(self) -> None:
-        assert self._file is not None
-        self._file.close()
-        self._file = None
+        self._close()
         names = [self.path, *(self.path.with_suffix(f".{age}{self.path.suffix}") for age in range(1, OLDER_FILES + 1))]
         for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
             if newer.exists():
@@ -151,6 +161,8 @@ class EventLog:
 
     def _fail(self, event: Event, error: OSError) -> None:
         self._lost += 1
+        # A disk that was away is another one when it is back.
+        self._close()
         first = not self._lost_at_once
         self._lost_at_once += 1
         if first and event.kind not in (LOST, BACK):

@@ -260,6 +260,11 @@ def test_a_folder_that_can_never_be_one_is_refused(open_recorder: Open, tmp_path
         open_recorder(tmp_path / "file" / "recordings"),
     ):
         pass
+    with (
+        pytest.raises(SinkUnavailableError, match=r"file: cannot be written: file exists"),
+        open_recorder(tmp_path / "file"),
+    ):
+        pass
 
 
 def test_two_runs_into_one_folder_are_refused(open_recorder: Open) -> None:

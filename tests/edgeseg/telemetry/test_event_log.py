@@ -117,6 +117,60 @@ def test_a_full_disk_ends_nothing_and_the_log_goes_on_when_there_is_room(tmp_pat
     assert found["lost"] >= 20
 
 
+def test_a_log_that_somebody_deletes_begins_anew(tmp_path: Path) -> None:
+    events, path = Events(), tmp_path / "events.jsonl"
+    with EventLog(path, 1_000_000, events) as log:
+        events.add("first", "it will be deleted")
+        wait_until(lambda: log.written == 1)
+        path.unlink()
+        events.add("second", "it is there")
+        wait_until(lambda: log.written == 2)
+        assert [record["kind"] for record in read(path)] == ["second"]
+
+
+def test_a_disk_that_goes_away_and_comes_back_is_written_again(tmp_path: Path) -> None:
+    events, folder = Events(), tmp_path / "stick" / "log"
+    with EventLog(folder / "events.jsonl", 1_000_000, events) as log:
+        events.add("first", "it is there")
+        wait_until(lambda: log.written == 1)
+        (folder / "events.jsonl").unlink()
+        (tmp_path / "stick").rename(tmp_path / "drawer")
+        events.add("second", "it is away")
+        wait_until(lambda: log.lost >= 1)
+        assert not folder.exists(), "what is written there would fill another disk"
+        (tmp_path / "drawer").rename(tmp_path / "stick")
+        events.add("third", "it is back")
+        wait_until(lambda: "event_log_back" in events.counts())
+    assert "third" in [record["kind"] for record in read(folder / "events.jsonl")]
+
+
+ON_A_READ_ONLY_DISK = """
+import subprocess, sys
+from pathlib import Path
+from edgeseg.events import Events
+from edgeseg.telemetry.event_log import EventLog
+from tests.broker import wait_until
+
+disk, events = Path(sys.argv[1]), Events()
+with EventLog(disk / "folder" / "events.jsonl", 1_000_000, events) as log:
+    events.add("first", "it is read-only")
+    wait_until(lambda: log.lost >= 1)
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    events.add("second", "it is not")
+    wait_until(lambda: log.written >= 1)
+print([event.text for event in events.recent() if event.kind == "event_log_lost"])
+"""
+
+
+def test_a_disk_that_is_read_only_at_the_start_ends_nothing(tmp_path: Path) -> None:
+    """A card that fails is read-only from the next start on: the live view goes on all the same."""
+    prefix = own_mounts(f"mount -t tmpfs -o ro none {tmp_path}")
+    command = [*prefix, sys.executable, "-c", ON_A_READ_ONLY_DISK, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "takes no more events: read-only file system; choose a folder" in result.stdout
+
+
 def test_events_of_many_threads_are_whole_lines(tmp_path: Path) -> None:
     events, path = Events(), tmp_path / "events.jsonl"
     with EventLog(path, 10_000_000, events) as log:
