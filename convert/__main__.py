@@ -46,7 +46,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--validation", type=Path, metavar="DIR", help="images/ and labels/ (default: the run's validation set)")
     add("--mapping", metavar="NAME_OR_FILE", help="what the label values of --validation mean, such as camvid")
-    add("--report", type=Path, metavar="PAGE.html", help="write what was measured, also when the gate fails")
+    add(
+        "--report",
+        type=Path,
+        metavar="PAGE.html",
+        help="write what was measured, also when the gate fails; PAGE-reliability.png beside it",
+    )
     return parser
 
 

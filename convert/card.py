@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import edgeseg
-from edgeseg.model_card import Metrics, ModelCard, append_card
+from edgeseg.model_card import Calibration, Metrics, ModelCard, append_card
 
 Quantization = Literal["int8", "float32"]
 
@@ -26,11 +26,13 @@ def describe(
     output_hw: tuple[int, int],
     quantization: Quantization,
     metrics: Mapping[str, Metrics],
+    temperature: float = 1.0,
+    calibration: Calibration | None = None,
 ) -> ModelCard:
     """The card of one converted model.
 
     Training's own metrics are dropped: they belong to another size and another runtime. `metrics` are those that the
-    device's own Segmenter measured.
+    device's own Segmenter measured, as is `calibration`; `temperature` was folded into the last layer.
     """
     changes = {
         "version": edgeseg.__version__,
@@ -38,6 +40,8 @@ def describe(
         "output_stride": input_hw[0] // output_hw[0],
         "quantization": quantization,
         "metrics": dict(metrics),
+        "temperature": temperature,
+        "calibration": calibration and calibration.model_dump(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     return ModelCard.model_validate(trained.model_dump() | changes)

@@ -1,4 +1,4 @@
-"""The whole conversion in order: read, calibrate, quantise, run both models on labelled pictures, judge, write."""
+"""The whole conversion in order: find the temperature, quantise, run both models on labelled pictures, judge, write."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from convert.gate import enforce, judge_loss, judge_ops, tabulate
 from convert.graph import read_ops
 from convert.handover import HandOver, LabelledSet, read_hand_over
 from convert.report import write_report
+from convert.temperature import fit_temperature, sample_scores
 from convert.verify import compare
 from edgeseg.errors import SinkUnavailableError, UsageError
 from edgeseg.labels import LabelMapping, find_pairs
-from edgeseg.model_card import Metrics, ModelCard, read_card
+from edgeseg.model_card import Calibration, Metrics, ModelCard, read_card
+from edgeseg.segmenter import Segmenter
 from edgeseg.sinks.files import prepare_folder, say_why
 
 
@@ -59,24 +61,46 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
         prepare_folder(request.report.parent)
 
     # Imported late: TensorFlow takes seconds, and a wrong path should be told at once.
-    from convert.quantize import convert_float, convert_int8, load_network, resize_network
+    from convert.quantize import (
+        convert_float,
+        convert_int8,
+        fold_temperature,
+        has_linear_end,
+        load_network,
+        resize_network,
+    )
 
     console.print(f"{hand_over.network}: converting for {input_hw[1]}x{input_hw[0]}")
     network = resize_network(load_network(hand_over.network), input_hw)
-    float_bytes = convert_float(network)
-    console.print(f"calibrating on {len(images)} pictures")
-    int8_bytes = convert_int8(network, lambda: iterate_samples(images, input_hw, trained.input.fit))
-    ops = read_ops(int8_bytes)
-    findings = judge_ops(ops)
+    temperature = 1.0
 
-    def describe_model(quantization: Quantization, metrics: dict[str, Metrics]) -> ModelCard:
+    def describe_model(
+        quantization: Quantization, metrics: dict[str, Metrics], calibration: Calibration | None = None
+    ) -> ModelCard:
         return describe(
             trained,
             input_hw=input_hw,
             output_hw=network.output_shape[1:3],
             quantization=quantization,
             metrics=metrics,
+            temperature=temperature,
+            calibration=calibration,
         )
+
+    float_bytes = convert_float(network)
+    if has_linear_end(network) and all(op.builtin for op in read_ops(float_bytes)):
+        console.print(f"finding the temperature on {len(pairs)} pictures")
+        with _open_folder(request.out) as folder:
+            with _naming(request.out):
+                write_model(folder / "as-trained.tflite", float_bytes, describe_model("float32", {}))
+            with Segmenter(folder / "as-trained.tflite") as segmenter:
+                temperature = fit_temperature(*sample_scores(segmenter, pairs, mapping))
+        fold_temperature(network, temperature)
+        float_bytes = convert_float(network)
+    console.print(f"calibrating on {len(images)} pictures")
+    int8_bytes = convert_int8(network, lambda: iterate_samples(images, input_hw, trained.input.fit))
+    ops = read_ops(int8_bytes)
+    findings = judge_ops(ops)
 
     if not all(op.builtin for op in ops):
         # No runtime loads it, so there is nothing to compare.
@@ -88,8 +112,13 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
 
     with _open_folder(request.out) as folder:
 
-        def write(flatbuffer: bytes, quantization: Quantization, metrics: dict[str, Metrics]) -> Path:
-            card = describe_model(quantization, metrics)
+        def write(
+            flatbuffer: bytes,
+            quantization: Quantization,
+            metrics: dict[str, Metrics],
+            calibration: Calibration | None = None,
+        ) -> Path:
+            card = describe_model(quantization, metrics, calibration)
             path = folder / name_file(card)
             with _naming(request.out):
                 write_model(path, flatbuffer, card)
@@ -97,10 +126,11 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
 
         # Both files need a card before the device's Segmenter takes them, and figures before they leave this folder.
         float_path, int8_path = write(float_bytes, "float32", {}), write(int8_bytes, "int8", {})
-        comparison = compare(float_path, int8_path, pairs, mapping, dataset, console)
+        comparison = compare(float_path, int8_path, pairs, mapping, dataset, console, temperature)
         before, after = comparison.before, comparison.after
-        write(float_bytes, "float32", {dataset: before.metrics()})
-        write(int8_bytes, "int8", {dataset: after.metrics(), f"{dataset}, float32": before.metrics()})
+        write(float_bytes, "float32", {dataset: before.metrics()}, comparison.float_confidence.calibration(dataset))
+        figures = {dataset: after.metrics(), f"{dataset}, float32": before.metrics()}
+        write(int8_bytes, "int8", figures, comparison.int8_confidence.calibration(dataset))
         findings += judge_loss(before.iou, after.iou)
         console.print(tabulate(findings))
         if request.report is not None:

@@ -58,6 +58,18 @@ def resize_network(network: keras.Model, input_hw: tuple[int, int]) -> keras.Mod
     return resized
 
 
+def has_linear_end(network: keras.Model) -> bool:
+    """True when the scores come out of a convolution as they are, so that its weights can scale them."""
+    last = network.layers[-1]
+    return isinstance(last, keras.layers.Conv2D) and last.activation is keras.activations.linear
+
+
+def fold_temperature(network: keras.Model, temperature: float) -> None:
+    """Divides the scores of a network with a linear end by `temperature`, in the weights of its last layer."""
+    last = network.layers[-1]
+    last.set_weights([weight / np.float32(temperature) for weight in last.get_weights()])
+
+
 def convert_float(network: keras.Model) -> bytes:
     """Converts to a float32 .tflite with batch norm folded into the convolutions."""
     return _convert(network, lambda converter: None)

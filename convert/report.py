@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.diagram import draw_reliability
 from convert.gate import Finding
 from convert.graph import GraphOp
 from convert.verify import Comparison, Shown
@@ -51,11 +52,15 @@ def write_report(
     comparison: Comparison | None,
     sizes: tuple[int, int],
 ) -> None:
-    """Writes the page of an INT8 model (`card`, `ops`) beside its float one.
+    """Writes the page of an INT8 model (`card`, `ops`) beside its float one, and beside the page its diagram.
 
     comparison: None when the gate failed on the graph alone, which nothing then ran. sizes: bytes of the float32 and
     the INT8 file. Raises SinkUnavailableError when the page cannot be written.
     """
+    diagram = b""
+    if comparison is not None:
+        drawn = draw_reliability(comparison.int8_confidence.before, comparison.int8_confidence.after)
+        diagram = cv2.imencode(".png", drawn)[1].tobytes()
     failed = sum(not finding.passed for finding in findings)
     title = escape(f"{card.name} {card.input_hw[1]}x{card.input_hw[0]}")
     verdict = f'<span class="{"fail" if failed else "pass"}">{"fails" if failed else "passes"} the gate</span>'
@@ -66,7 +71,11 @@ def write_report(
         f"Trained on: {escape(origin or 'not stated')}.</p>",
         "<h2>The gate</h2>",
         _tabulate(["", "checked", "measured", "allowed"], (_show_finding(finding) for finding in findings)),
-        *(_show_comparison(comparison, card.segment_classes) if comparison else [_NOT_RUN]),
+        *(
+            _show_comparison(comparison, card.segment_classes, card.temperature, diagram)
+            if comparison is not None
+            else [_NOT_RUN]
+        ),
         "<h2>Cost on the machine that converted</h2>",
         _tabulate(["", "float32", "INT8"], _list_cost(comparison, sizes)),
         f"<h2>The {len(ops)} ops of the INT8 graph</h2>",
@@ -79,18 +88,32 @@ def write_report(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
+        if diagram:
+            name_diagram(path).write_bytes(diagram)
     except OSError as error:
         raise SinkUnavailableError(
             f"{path}: cannot write the report: {explain(error)}; choose another place"
         ) from error
 
 
-def _show_comparison(comparison: Comparison, classes: tuple[SegmentClass, ...]) -> list[str]:
+def name_diagram(page: Path) -> Path:
+    """Where the reliability diagram of a page lies as a file of its own: beside it."""
+    return page.with_name(f"{page.stem}-reliability.png")
+
+
+def _show_comparison(
+    comparison: Comparison, classes: tuple[SegmentClass, ...], temperature: float, diagram: bytes
+) -> list[str]:
     before, after = comparison.before, comparison.after
     return [
         f"<h2>Quality on {escape(after.dataset)}, {after.images} pictures</h2>",
         _tabulate(["", "float32", "INT8", "points"], _list_quality(before, after)),
         f"<p>Both models agree on {100 * comparison.agreement:.2f} % of the labelled pixels.</p>",
+        "<h2>Confidence</h2>",
+        f"<p>The scores were divided by the temperature {temperature:g}, in the last layer, found on these pictures. "
+        "Expected calibration error, the mean gap between confidence and share of right pixels:</p>",
+        _tabulate(["", "float32", "INT8"], _list_errors(comparison)),
+        f'<p><img alt="reliability diagram" src="data:image/png;base64,{base64.b64encode(diagram).decode()}"></p>',
         f"<h2>Pictures</h2><p>{_draw_key(classes)}</p>",
         '<div class="pictures"><b>true</b><b>float32</b><b>INT8</b>',
         *(_embed_row(shown, classes) for shown in comparison.shown),
@@ -131,6 +154,18 @@ def _list_quality(before: Evaluation, after: Evaluation) -> list[list[str]]:
     return [
         [escape(name), show(old, ".4f"), show(new, ".4f"), show(100 * (new - old), "+.2f")]
         for name, old, new in figures
+    ]
+
+
+def _list_errors(comparison: Comparison) -> list[list[str]]:
+    both = comparison.float_confidence, comparison.int8_confidence
+
+    def show(error: float) -> str:
+        return "–" if math.isnan(error) else f"{100 * error:.2f} %"
+
+    return [
+        ["as trained", *(show(item.before.error()) for item in both)],
+        ["with the temperature", *(show(item.after.error()) for item in both)],
     ]
 
 

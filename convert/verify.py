@@ -17,7 +17,9 @@ from edgeseg.evaluate import Evaluation
 from edgeseg.fusion import decide
 from edgeseg.iou import ConfusionMatrix
 from edgeseg.labels import LabelMapping, Pair, read_pair
+from edgeseg.model_card import Calibration
 from edgeseg.preprocess import upscale_logits
+from edgeseg.reliability import Reliability
 from edgeseg.segmenter import Segmenter
 
 TIMED_ROUNDS = 100
@@ -34,12 +36,32 @@ class Shown:
     int8_ids: NDArray[np.uint8]
 
 
+class Confidence:
+    """How sure one model was of what it had right, as training left its scores and with the temperature in them."""
+
+    def __init__(self, temperature: float) -> None:
+        self.before, self.after = Reliability(), Reliability()
+        self._temperature = np.float32(temperature)
+
+    def update(self, scores: NDArray[np.float32], truth: NDArray[np.uint8]) -> None:
+        """Add one picture: scores (H, W, C) as they leave the graph, classes (H, W)."""
+        self.before.update(scores * self._temperature, truth)
+        self.after.update(scores, truth)
+
+    def calibration(self, dataset: str) -> Calibration | None:
+        """As a card holds it; None when no pixel was labelled."""
+        if not self.after.pixels.any():
+            return None
+        before, after = (round(item.error(), 5) for item in (self.before, self.after))
+        return Calibration(dataset=dataset, ece_before=before, ece=after, bins=self.after.bins())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """What the two models did on one validation set.
 
     agreement: the share of labelled pixels, 0..1, that both put into one class. timing: INT8 against float, one thread,
-    inference alone.
+    inference alone. float_confidence, int8_confidence: how far either one's confidence can be believed.
     """
 
     before: Evaluation
@@ -47,24 +69,38 @@ class Comparison:
     agreement: float
     timing: benchmark.Comparison
     shown: tuple[Shown, ...]
+    float_confidence: Confidence
+    int8_confidence: Confidence
 
 
 def compare(
-    float_model: Path, int8_model: Path, pairs: Sequence[Pair], mapping: LabelMapping, dataset: str, console: Console
+    float_model: Path,
+    int8_model: Path,
+    pairs: Sequence[Pair],
+    mapping: LabelMapping,
+    dataset: str,
+    console: Console,
+    temperature: float = 1.0,
 ) -> Comparison:
     """Runs both models over every pair, with a progress bar on `console`; `dataset` is what to call the pairs.
+
+    temperature: what the scores of both were divided by in their last layer.
 
     The figures are those of `edgeseg eval`, but one pass serves both models and shows where they differ. Raises
     DataError that names the first broken file.
     """
     with Segmenter(float_model) as before, Segmenter(int8_model) as after:
         float_counts, int8_counts = ConfusionMatrix(after.card.class_names), ConfusionMatrix(after.card.class_names)
+        float_confidence, int8_confidence = Confidence(temperature), Confidence(temperature)
         agreed = labelled = 0
         shown: list[Shown] = []
         wanted = {len(pairs) * (2 * place + 1) // (2 * SHOWN_PICTURES) for place in range(SHOWN_PICTURES)}
         for place, pair in enumerate(track(pairs, "comparing float32 and INT8", console=console, transient=True)):
             image, truth = read_pair(pair, mapping)
-            float_ids, int8_ids = _classify(before, image), _classify(after, image)
+            float_scores, int8_scores = _score(before, image), _score(after, image)
+            float_confidence.update(float_scores, truth)
+            int8_confidence.update(int8_scores, truth)
+            float_ids, int8_ids = decide(float_scores)[0], decide(int8_scores)[0]
             float_counts.update(float_ids, truth)
             int8_counts.update(int8_ids, truth)
             seen = truth != IGNORE_INDEX
@@ -80,10 +116,16 @@ def compare(
         return Evaluation(dataset, mapping.name, segmenter.card.name, len(pairs), counts)
 
     return Comparison(
-        conclude(before, float_counts), conclude(after, int8_counts), agreed / max(labelled, 1), timing, tuple(shown)
+        conclude(before, float_counts),
+        conclude(after, int8_counts),
+        agreed / max(labelled, 1),
+        timing,
+        tuple(shown),
+        float_confidence,
+        int8_confidence,
     )
 
 
-def _classify(segmenter: Segmenter, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The best class per pixel of a picture, (H, W) uint8, decided at full size as evaluate_pairs() does."""
-    return decide(upscale_logits(segmenter.logits(image), segmenter.fit((image.shape[0], image.shape[1]))))[0]
+def _score(segmenter: Segmenter, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The scores of a picture at full size, (H, W, C), where evaluate_pairs() decides, too."""
+    return upscale_logits(segmenter.logits(image), segmenter.fit((image.shape[0], image.shape[1])))

@@ -94,6 +94,10 @@ class ModelInfo:
         for name, figures in card.metrics.items():
             ious = ", ".join(f"{key} {_percent(value)}" for key, value in figures.iou.items())
             table.add_row(f"IoU % on {name}", f"{ious}; mean {_percent(figures.mean_iou)}")
+        if (found := card.calibration) is not None:
+            told = f"wrong by {100 * found.ece:.2f} points in the mean on {found.dataset}"
+            was = f"{100 * found.ece_before:.2f} before the temperature {card.temperature:g}"
+            table.add_row("confidence", f"{told} ({was})")
         table.add_row(
             "made", f"{card.created or 'date not stated'}; training run {card.training_sha256 or 'not stated'}"
         )

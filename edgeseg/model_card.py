@@ -92,6 +92,26 @@ class Metrics(Part):
     images: int | None = None
 
 
+class ReliabilityBin(Part):
+    """Of the pixels of which a model was surer than `above` (and not as sure as the next bin's): how many they are, how
+    sure it was in the mean, and the share that it had right."""
+
+    above: Annotated[float, Field(ge=0, le=1)]
+    pixels: Annotated[int, Field(ge=1)]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+
+
+class Calibration(Part):
+    """How far the confidence can be believed on one data set: the expected calibration error, 0..1, before and after
+    the temperature, and what it is made of (edgeseg/reliability.py)."""
+
+    dataset: str
+    ece_before: Annotated[float, Field(ge=0, le=1)]
+    ece: Annotated[float, Field(ge=0, le=1)]
+    bins: tuple[ReliabilityBin, ...]
+
+
 class ModelCard(Part):
     """The identity, the contract, the origin and the measured quality of a model."""
 
@@ -108,8 +128,10 @@ class ModelCard(Part):
     )
     input: InputContract = InputContract()
     quantization: Literal["int8", "float32"] = "float32"
-    # Scores are divided by it before they count as log-probabilities; it calibrates the confidence, not the class.
+    # What training's scores were divided by in the last layer, for the confidence to be true; the class stays the same.
+    # The scores that leave the graph need nothing more.
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    calibration: Calibration | None = None
     licence: str = ""
     # The pretrained weights that training started from, with their data and licence.
     started_from: str | None = None

@@ -99,8 +99,6 @@ class Segmenter:
         lap("inference")
         layout = self.fit((frame.image.shape[0], frame.image.shape[1]))
         scores = layout.crop(scores)
-        if self.card.temperature != 1.0:
-            scores = scores / np.float32(self.card.temperature)
         if fusion is not None:
             scores = fusion.update(scores, layout.crop(self._rgb), frame.captured_ns)
             lap("fusion")

@@ -15,8 +15,10 @@ from convert.gate import GateFailedError
 from convert.quantize import keras
 from edgeseg.errors import InputNotFoundError, SinkUnavailableError, UsageError
 from edgeseg.evaluate import evaluate
-from edgeseg.labels import LabelMapping
+from edgeseg.labels import LabelMapping, find_pairs, read_pair
 from edgeseg.model_card import read_card
+from edgeseg.preprocess import upscale_logits
+from edgeseg.reliability import Reliability
 from edgeseg.segmenter import Segmenter
 from tests.convert.conftest import build_color_network, write_run
 
@@ -46,6 +48,22 @@ def test_writes_both_models_with_true_cards(color_run: Path, tmp_path: Path, con
         with Segmenter(path) as segmenter:
             measured = evaluate(color_run / "val", mapping, segmenter).metrics()
         assert card.metrics[key] == measured
+    # The colours tell the classes apart, so the network may be surer than it was made.
+    assert 0.1 <= card.temperature < 1
+    for path in (int8_path, float_path):
+        found = read_card(path)
+        assert found.temperature == card.temperature
+        assert found.calibration is not None
+        assert found.calibration.dataset == "edgeseg val"
+        assert found.calibration.ece < 0.7 * found.calibration.ece_before
+        assert sum(item.pixels for item in found.calibration.bins) == 6 * 100 * 150
+        # What the card says is what leaves the graph.
+        with Segmenter(path) as segmenter:
+            counts = Reliability()
+            for pair in find_pairs(color_run / "val" / "images", color_run / "val" / "labels", mapping):
+                image, truth = read_pair(pair, mapping)
+                counts.update(upscale_logits(segmenter.logits(image), segmenter.fit(truth.shape)), truth)
+        assert counts.error() == pytest.approx(found.calibration.ece, abs=1e-4)
     # Blocks of 4x4 do not fall on the drawn edges, so not all of it can be right.
     assert card.metrics["edgeseg val"].mean_iou > 0.8
 
@@ -91,6 +109,8 @@ def test_op_off_xnnpack_fails_the_gate(tmp_path: Path, console: Console) -> None
         convert(Request(run, tmp_path / "models"), console)
     assert "HARD_SWISH" in str(caught.value)
     assert list((tmp_path / "models").iterdir()) == []
+    # What no weights can scale is left as it is.
+    assert "temperature" not in console.export_text()
 
 
 def test_what_the_run_does_not_say_must_be_given(color_run: Path, tmp_path: Path, console: Console) -> None:

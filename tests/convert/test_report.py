@@ -12,7 +12,7 @@ import pytest
 from convert.gate import judge_loss, judge_ops
 from convert.graph import GraphOp
 from convert.report import write_report
-from convert.verify import Comparison, Shown
+from convert.verify import Comparison, Confidence, Shown
 from edgeseg.benchmark import Comparison as Timings
 from edgeseg.benchmark import Timing
 from edgeseg.errors import SinkUnavailableError
@@ -30,6 +30,16 @@ def _evaluation(wrong: int) -> Evaluation:
     return Evaluation("drawn <val>", "edgeseg", "test", 7, counts)
 
 
+def _confidence() -> Confidence:
+    """Scores whose halves were nearly sure and wrong every fourth time: with the temperature they are less wrong."""
+    confidence = Confidence(2.0)
+    scores = np.zeros((20, 20, 4), np.float32)
+    scores[..., 1] = 2.5
+    truth = np.where(np.arange(400).reshape(20, 20) % 4, 1, 0).astype(np.uint8)
+    confidence.update(scores, truth)
+    return confidence
+
+
 @pytest.fixture
 def page(tmp_path: Path) -> str:
     ids = np.ones((30, 40), np.uint8)
@@ -40,11 +50,13 @@ def page(tmp_path: Path) -> str:
         name="test",
         input_hw=(64, 96),
         licence="<b>free</b>",
+        temperature=2.0,
         trained_on=[TrainingSet(name="a&b", licence="x", images=3)],
     )
     findings = judge_ops(OPS) + judge_loss(before.iou, after.iou)
     path = tmp_path / "deep" / "report.html"
-    write_report(path, card, OPS, findings, Comparison(before, after, 0.875, timing, (shown,)), (2_000_000, 500_000))
+    comparison = Comparison(before, after, 0.875, timing, (shown,), _confidence(), _confidence())
+    write_report(path, card, OPS, findings, comparison, (2_000_000, 500_000))
     return path.read_text(encoding="utf-8")
 
 
@@ -65,6 +77,18 @@ def test_page_holds_every_figure(page: str) -> None:
         assert figure in text, figure
     assert "test 96x64: |fails the gate" in text
     assert "not judged" in text
+    # exp(2.5) against three times 1: 80.2 % sure, of 75 % right; without the temperature, 98.0 %.
+    assert "|as trained|" in text
+    assert "|23.02 %|" in text
+    assert "|5.24 %|" in text
+    assert "divided by the temperature 2," in text
+
+
+def test_diagram_lies_in_the_page_and_beside_it(page: str, tmp_path: Path) -> None:
+    (data,) = re.findall(r"data:image/png;base64,([^\"]+)", page)
+    diagram = (tmp_path / "deep" / "report-reliability.png").read_bytes()
+    assert base64.b64decode(data) == diagram
+    assert cv2.imdecode(np.frombuffer(diagram, np.uint8), cv2.IMREAD_COLOR).shape[2] == 3
 
 
 def test_page_needs_nothing_outside_itself(page: str) -> None:
@@ -75,7 +99,8 @@ def test_page_needs_nothing_outside_itself(page: str) -> None:
             links.extend(value or "" for name, value in attrs if name in {"src", "href"})
 
     Links().feed(page)
-    assert len(links) == 3
+    assert len(links) == 4
+    assert links.pop(0).startswith("data:image/png;base64,")
     for link in links:
         head, data = link.split(",")
         assert head == "data:image/jpeg;base64"
@@ -91,7 +116,7 @@ def test_what_the_card_says_is_text_not_markup(page: str) -> None:
 def test_place_that_cannot_be_written_is_named(tmp_path: Path, page: str) -> None:
     (tmp_path / "file").write_text("")
     timing = Timings("float", Timing(1, 1, 1), Timing(1, 1, 1), 1, 1, 1)
-    comparison = Comparison(_evaluation(0), _evaluation(0), 1.0, timing, ())
+    comparison = Comparison(_evaluation(0), _evaluation(0), 1.0, timing, (), _confidence(), _confidence())
     with pytest.raises(SinkUnavailableError, match="cannot write the report"):
         write_report(tmp_path / "file" / "r.html", ModelCard(name="t", input_hw=(64, 96)), [], [], comparison, (1, 1))
 

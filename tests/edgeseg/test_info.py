@@ -10,7 +10,7 @@ import pytest
 
 from edgeseg.errors import ModelError
 from edgeseg.info import describe, run
-from edgeseg.model_card import Metrics, TrainingSet
+from edgeseg.model_card import Calibration, Metrics, TrainingSet
 
 
 @pytest.fixture
@@ -23,6 +23,9 @@ def model(make_model: Callable[..., Path], tmp_path: Path) -> Path:
         licence="non-commercial research",
         trained_on=(TrainingSet(name="CamVid", licence="research", images=367),),
         metrics={"CamVid val": Metrics(iou={"road": 0.9512, "person": None}, mean_iou=0.7)},
+        taught_by="edgeseg-small, research",
+        temperature=1.25,
+        calibration=Calibration(dataset="CamVid val", ece_before=0.0312, ece=0.0049, bins=()),
     )
 
 
@@ -46,7 +49,15 @@ def test_the_command_prints_json_or_a_table(model: Path, capsys: pytest.CaptureF
     assert printed["runtime"]["name"] == "ai-edge-litert"
     run(model)
     table = capsys.readouterr().out
-    for word in ("tiny 3", "non-commercial research", "CamVid: 367 pictures", "road 95.1, person -", "1 CONV_2D"):
+    for word in (
+        "edgeseg-small, research",
+        "wrong by 0.49 points",
+        "tiny 3",
+        "non-commercial research",
+        "CamVid: 367 pictures",
+        "road 95.1, person -",
+        "1 CONV_2D",
+    ):
         assert word in table
 
 
