@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from edgeseg.server.page import LivePage
     from edgeseg.server.view import View
 
+logger = logging.getLogger(__name__)
+
 
 class Assembly:
     """A run: its lanes, its segmenter and what goes on beside the loop. A context manager around `run()`.
@@ -138,6 +140,7 @@ class Assembly:
 
     def run(self) -> list[Summary]:
         """Runs to the end; returns the lanes' summaries. Raises the first error that a stage met."""
+        self._warn_of_misses(None)
         for part in self.telemetry:
             self._parts.enter_context(part)
         if self.page is not None:
@@ -159,7 +162,8 @@ class Assembly:
             if segmenter.card.segment_classes != self.classes:
                 raise UsageError("model: has other classes than the one that runs; start anew to use it")
         sources = dict(self._new_sources(config, changes))
-        if self.page is not None and config.http != before.http:
+        if self.page is not None:
+            # Whether or not it has changed: the files that it names may have.
             self.page.use_access(config.http)
             changes.note(before, config, HTTP_AT_ONCE, changes.applied)
         # From here on nothing can fail.
@@ -174,6 +178,7 @@ class Assembly:
             self.upkeep = upkeep
         for lane in self.lanes.values():
             self._settle(lane, before)
+        self._warn_of_misses(before)
         changes.note(before, config, APPLIED_AT_ONCE, changes.applied)
         changes.applied += [
             f"cameras.{name}.person_in_path" for name in self.lanes if _path_differs(name, before, config)
@@ -262,6 +267,10 @@ class Assembly:
             lane.treat = PeopleBlur().blur if config.privacy == "blur_people" else None
         if (camera := config.named_cameras().get(lane.name)) is not None:
             self.corridors.configure(lane.name, camera.person_in_path or PathConfig())
+
+    def _warn_of_misses(self, before: Config | None) -> None:
+        if self.config.privacy == "blur_people" and (before is None or before.privacy != "blur_people"):
+            logger.warning("privacy: people are blurred where the model sees them; whoever it misses is not")
 
     def _look_after(self, config: Config) -> Upkeep:
         """Raises ModelError when the smaller model cannot be had."""

@@ -76,11 +76,8 @@ class Reloader:
     def _take_over(self) -> None:
         events = self._run.events
         try:
-            config = load_config(self._path, self._flags)
-            if config == self._run.config:
-                events.add("config_reloaded", f"{self._path}: nothing in it has changed")
-                return
-            changes = self._run.change(config)
+            # Also when nothing has changed in it: a certificate or a token that it names may be another one.
+            changes = self._run.change(load_config(self._path, self._flags))
         except EdgesegError as error:
             text = f"the configuration stays as it was: {error}"
             events.add("config_refused", text, level="warning")
@@ -88,7 +85,8 @@ class Reloader:
         parts = [f"changed {', '.join(changes.applied)}"] if changes.applied else []
         if changes.later:
             parts.append(f"{', '.join(changes.later)} will change at the next start")
-        events.add("config_reloaded", f"{self._path}: {'; '.join(parts)}", applied=changes.applied, later=changes.later)
+        text = "; ".join(parts) or "nothing in it has changed"
+        events.add("config_reloaded", f"{self._path}: {text}", applied=changes.applied, later=changes.later)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -125,6 +127,41 @@ def test_a_file_that_is_none_does_not_take_the_place_of_a_source_that_runs(tmp_p
                 running.assembly.change(make(source=str(tmp_path / missing)))
         assert running.assembly.lanes["camera"].source.name == "synthetic:128x96@30"
     assert running.summaries[0].segmented
+
+
+def test_a_token_that_is_another_one_in_the_same_file_is_taken_over(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("the-first-of-two-tokens")
+    token.chmod(0o600)
+    config = make(source="synthetic:128x96@30", http={"address": "127.0.0.1:0", "token_file": str(token)})
+
+    def ask(secret: str) -> int:
+        assert running.assembly.page is not None
+        request = Request(f"{running.assembly.page.url}/api/state", headers={"Authorization": f"Bearer {secret}"})
+        try:
+            with urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except HTTPError as error:
+            with error:
+                return error.code
+
+    with Running(config) as running:
+        assert [ask("the-first-of-two-tokens"), ask("the-second-of-two-tokens")] == [200, 401]
+        token.write_text("the-second-of-two-tokens")
+        running.assembly.change(config)
+        assert [ask("the-first-of-two-tokens"), ask("the-second-of-two-tokens")] == [401, 200]
+
+
+def test_that_misses_are_not_blurred_is_said_plainly(caplog: pytest.LogCaptureFixture) -> None:
+    said = "people are blurred where the model sees them; whoever it misses is not"
+    with Running(make(source="synthetic:128x96@30")) as running:
+        assert said not in caplog.text
+        running.assembly.change(make(source="synthetic:128x96@30", privacy="blur_people"))
+        running.assembly.change(make(source="synthetic:128x96@30", privacy="blur_people", max_age="1s"))
+        assert caplog.text.count(said) == 1
+    caplog.clear()
+    with Running(make(source="synthetic:128x96@30", privacy="blur_people")):
+        assert caplog.text.count(said) == 1
 
 
 def test_people_are_not_blurred_by_a_model_that_knows_none(tmp_path: Path, make_model: Callable[..., Path]) -> None:
