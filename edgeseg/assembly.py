@@ -265,6 +265,9 @@ class Assembly:
             lane.judge = CameraTruth(config.picture_check).look if lane.source.live else None
         if before is None or config.privacy != before.privacy:
             lane.treat = PeopleBlur().blur if config.privacy == "blur_people" else None
+            for view in self._views:
+                # With people in it that are to be seen no more; a lost camera has no other picture for long.
+                view.feed.forget()
         if (camera := config.named_cameras().get(lane.name)) is not None:
             self.corridors.configure(lane.name, camera.person_in_path or PathConfig())
 

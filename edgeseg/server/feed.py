@@ -27,27 +27,33 @@ class PictureFeed:
         self.history = ShareHistory()
         self._lock = threading.Lock()
         self._newest: Published | None = None
+        self._number = 0
         self._listener: Callable[[], object] | None = None
 
     @property
     def newest(self) -> Published | None:
-        """The last result that was published, None before the first."""
+        """The last result that was published, None before the first and when it was forgotten."""
         with self._lock:
             return self._newest
 
     @property
     def number(self) -> int:
         """The number of the last result, 0 before the first."""
-        newest = self.newest
-        return 0 if newest is None else newest.number
+        with self._lock:
+            return self._number
+
+    def forget(self) -> None:
+        """Drops the newest result, which must not be shown any more; the count goes on."""
+        with self._lock:
+            self._newest = None
 
     def publish(self, result: Result) -> None:
         """Makes `result` the newest; from any thread."""
         self.history.add(result.segmentation.shares, time.monotonic())
         stale = result.stale
         with self._lock:
-            number = 1 if self._newest is None else self._newest.number + 1
-            self._newest = Published(number, result, stale)
+            self._number += 1
+            self._newest = Published(self._number, result, stale)
             # Inside the lock: once `listen(None)` has returned, nobody is called.
             if self._listener is not None:
                 self._listener()

@@ -164,6 +164,15 @@ def test_that_misses_are_not_blurred_is_said_plainly(caplog: pytest.LogCaptureFi
         assert caplog.text.count(said) == 1
 
 
+def test_a_picture_from_before_people_were_blurred_is_shown_no_more() -> None:
+    config: dict[str, object] = {"source": "synthetic:128x96@0.1", "http": {"address": "127.0.0.1:0"}}
+    with Running(make(**config)) as running:
+        (view,) = running.assembly._views
+        wait_for(lambda: view.feed.newest)
+        running.assembly.change(make(**config, privacy="blur_people"))
+        assert view.feed.newest is None
+
+
 def test_people_are_not_blurred_by_a_model_that_knows_none(tmp_path: Path, make_model: Callable[..., Path]) -> None:
     model = make_model(tmp_path / "three.tflite", "three-classes", classes=[CardClass.of(it) for it in CLASSES[:3]])
     plain: dict[str, object] = {"source": "synthetic:128x96@30", "model": {"path": str(model)}}

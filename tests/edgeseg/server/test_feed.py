@@ -19,6 +19,16 @@ def test_the_newest_result_and_its_number() -> None:
     assert (feed.newest.number, feed.newest.result, feed.newest.stale) == (3, results[2], False)
 
 
+def test_a_result_that_is_forgotten_is_gone_and_the_count_goes_on() -> None:
+    feed = PictureFeed()
+    feed.publish(make_result(0))
+    feed.forget()
+    assert (feed.newest, feed.number) == (None, 1)
+    feed.publish(make_result(1))
+    assert feed.newest is not None
+    assert feed.newest.number == 2
+
+
 def test_a_listener_hears_of_every_result_until_it_is_taken_away() -> None:
     feed, heard = PictureFeed(), []
     feed.listen(lambda: heard.append(len(heard)))
