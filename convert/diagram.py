@@ -25,7 +25,8 @@ def draw_reliability(before: Reliability, after: Reliability) -> NDArray[np.uint
     canvas = np.full((_TOP + _SIDE + _BOTTOM, width, 3), 255, np.uint8)
     for place, (title, counts) in enumerate((("before", before), ("after", after))):
         _draw_panel(canvas, _LEFT + place * (_SIDE + _GAP), title, counts)
-    _write(canvas, "share of right pixels (0..1) against confidence (0..1); red: the gap between the two", (_LEFT, _TOP + _SIDE + 52))
+    caption = "share of right pixels (0..1) against confidence (0..1); red: the gap between the two"
+    _write(canvas, caption, (_LEFT, _TOP + _SIDE + 52))
     return canvas
 
 

@@ -138,6 +138,37 @@ def evaluate(
 
 
 @app.command()
+def robustness(
+    recipe: Annotated[str, typer.Argument(help="the recipe, by name or file, whose validation sets are used")],
+    model: Annotated[Path, typer.Option(help="the .tflite to judge, float32 or INT8")],
+    out: Annotated[Path, typer.Option("--out", help="the folder for robustness.md and robustness.json")],
+    data: DataOption = None,
+    pictures: Annotated[
+        int | None, typer.Option(min=1, help="at most so many of each set, evenly spread (default: all)")
+    ] = None,
+) -> None:
+    """What low light, motion blur, rain drops, fog, JPEG and noise cost a model, at three strengths."""
+    from rich.progress import Progress
+
+    from edgeseg.segmenter import Segmenter
+    from train.robustness import measure, write_tables
+
+    datasets = [Dataset.open(entry) for entry in load_recipe(recipe, data).validation]
+    with Segmenter(model) as segmenter, Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("pictures, each in all its variants", total=None)
+        found = measure(
+            segmenter, datasets, pictures, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    table = Table("corruption", "strength", *(f"{name} %" for name in CLASS_NAMES[1:]), "mean %", "drop %")
+    for row in found.rows():
+        table.add_row(*row)
+    console.print(table)
+    print(found.verdict())
+    for path in write_tables(found, out):
+        print(path)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="a run folder")]) -> None:
     """Draw a run's curves, confusion matrices and predictions again."""
     from train.report import write_report

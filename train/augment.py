@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.preprocess import BAR_VALUE, to_input
 from train.config import Augmentation
+from train.corruptions import corrupt_randomly
 
 Image = NDArray[np.uint8]
 
@@ -86,6 +87,9 @@ def random_look(rgb: Image, config: Augmentation, rng: Generator) -> Image:
     """Varies light, weather and sensor of an RGB picture (h, w, 3) uint8, in the order in which they happen."""
     if rng.random() < config.color_p:
         rgb = vary_color(rgb, rng)
+    # Asked first whether it may happen at all: a recipe without it draws what it always drew.
+    if config.corruption_p and rng.random() < config.corruption_p:
+        return corrupt_randomly(rgb, config.corruption_strength, rng)
     if rng.random() < config.haze_p:
         rgb = add_haze(rgb, rng.uniform(0.2, 0.7), rng)
     if rng.random() < config.rain_p:

@@ -24,6 +24,7 @@ def _read_size(value: Any) -> Any:
 Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
 Size = Annotated[tuple[Side, Side], BeforeValidator(_read_size)]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+Strength = Annotated[float, Field(ge=0.0, le=3.0)]
 ForegroundName = Literal["road", "vehicle", "person"]
 
 
@@ -93,7 +94,9 @@ class Augmentation(Part):
     """How a picture is varied; the `*_p` are probabilities per picture.
 
     scale: zoom against the size the device would see. aspect: the largest stretch of either side, so that one model
-    serves 4:3 and 16:9 cameras. focus: the share of crops that are made to hold a pixel of the class.
+    serves 4:3 and 16:9 cameras. focus: the share of crops that are made to hold a pixel of the class. corruption_p: the
+    share of pictures that suffer from one kind of train/corruptions.py, at a strength within corruption_strength,
+    instead of the milder blur, noise, low light, haze, rain and JPEG.
     """
 
     scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.5, 2.0)
@@ -107,6 +110,14 @@ class Augmentation(Part):
     haze_p: Ratio = 0.06
     rain_p: Ratio = 0.04
     jpeg_p: Ratio = 0.1
+    corruption_p: Ratio = 0.0
+    corruption_strength: tuple[Strength, Strength] = (0.3, 2.5)
+
+    @model_validator(mode="after")
+    def _check(self) -> Augmentation:
+        if self.corruption_strength[0] > self.corruption_strength[1]:
+            raise ValueError("`corruption_strength` is the weakest and the strongest, in this order")
+        return self
 
 
 class Loss(Part):

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 import yaml
 
+from convert.quantize import convert_float, resize_network
 from edgeseg.classes import CLASS_NAMES
-from edgeseg.model_card import ModelCard
-from tests.scenes import write_streets
+from edgeseg.model_card import ModelCard, append_card
+from tests.scenes import COLORS, write_streets
 from tests.train.tiny_training import design_tiny
 from train.architectures import ARCHITECTURES, build_network
 
@@ -20,6 +22,27 @@ from train.architectures import ARCHITECTURES, build_network
 def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve drawn streets of three drives, in streets/images and streets/labels."""
     return write_streets(tmp_path_factory.mktemp("data") / "streets", 12)
+
+
+def nearest_color_network() -> keras.Model:
+    """Scores minus the squared distance to each class's drawn colour, so that its answers are known to be right."""
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.AveragePooling2D(4)(inputs)
+    layer = keras.layers.Conv2D(4, 1)
+    network = keras.Model(inputs, layer(x))
+    rgb = (COLORS[:, ::-1] - 128) / 128
+    # -|x - c|^2 = 2 c x - |c|^2 up to a constant a pixel.
+    layer.set_weights([(40 * rgb.T)[None, None].astype(np.float32), (-20 * (rgb**2).sum(-1)).astype(np.float32)])
+    return network
+
+
+@pytest.fixture(scope="session")
+def street_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float32 .tflite for 128x96 that knows the colours of the drawn streets."""
+    path = tmp_path_factory.mktemp("model") / "streets.tflite"
+    path.write_bytes(convert_float(resize_network(nearest_color_network(), (96, 128))))
+    append_card(path, ModelCard(name="streets", input_hw=(96, 128)))
+    return path
 
 
 def recipe_of(streets: Path) -> dict[str, Any]:

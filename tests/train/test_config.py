@@ -47,6 +47,7 @@ def test_a_mapping_file_is_found_beside_the_recipe(tmp_path: Path, recipe_fields
             "no regular expression",
         ),
         ({"datasets": []}, "datasets"),
+        ({"augmentation": {"corruption_strength": [2, 1]}}, "augmentation: .*weakest and the strongest"),
         ({"teacher": {"model": "small.tflite"}}, r"teacher: .*small\.tflite is no \.keras file"),
         ({"augmentation": {"flip_p": 1.5}}, "augmentation.flip_p"),
         (

@@ -9,22 +9,11 @@ import pytest
 from edgeseg.errors import UsageError
 from edgeseg.fusion import fuse_views, log_softmax
 from edgeseg.preprocess import Fit, normalise_float, to_input, upscale_logits
-from tests.scenes import COLORS, draw_street
+from tests.scenes import draw_street
+from tests.train.conftest import nearest_color_network
 from train.config import DatasetEntry
 from train.datasets import Dataset
 from train.evaluate import Views, evaluate_dataset, make_predictor
-
-
-def nearest_color_network() -> keras.Model:
-    """Scores minus the squared distance to each class's drawn colour, so that its answers are known to be right."""
-    inputs = keras.Input((None, None, 3))
-    x = keras.layers.AveragePooling2D(4)(inputs)
-    layer = keras.layers.Conv2D(4, 1)
-    network = keras.Model(inputs, layer(x))
-    rgb = (COLORS[:, ::-1] - 128) / 128
-    # -|x - c|^2 = 2 c x - |c|^2 up to a constant a pixel.
-    layer.set_weights([(40 * rgb.T)[None, None].astype(np.float32), (-20 * (rgb**2).sum(-1)).astype(np.float32)])
-    return network
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,7 @@ def test_check_names_every_broken_pair_at_once(
         (["check", "no-such-recipe"], 66, "no-such-recipe"),
         (["fit", "nano", "--out", "x", "--teacher", "best.keras"], 2, "the recipe nano has no `teacher:`"),
         (["fit", "nano_distilled", "--out", "x", "--teacher", "best.tflite"], 2, "give the best.keras of a run"),
+        (["robustness", "nano", "--model", "m.tflite"], 2, "--out"),
         (["evaluate", "no-such-run"], 66, "no-such-run"),
         (["evaluate", "no-such-run", "--scales", "a,b"], 2, "--scales"),
     ],
