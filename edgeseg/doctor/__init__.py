@@ -15,7 +15,7 @@ from pathlib import Path
 from edgeseg.doctor.finding import Finding, worst
 from edgeseg.doctor.packages import check_packages
 from edgeseg.doctor.wanted import Wanted
-from edgeseg.errors import ConfigError
+from edgeseg.errors import ConfigError, explain
 
 __all__ = ["EXIT_PROBLEM", "Finding", "examine", "run"]
 
@@ -33,6 +33,10 @@ def examine(config: Path | None = None, root: Path = Path("/")) -> Iterator[Find
             yield from group()
         except ImportError as error:
             yield _not_importable(error)
+        except OSError as error:
+            yield Finding(
+                group.__name__, "warning", f"could not be looked at: {explain(error)}", "run: sudo edgeseg doctor"
+            )
 
 
 def run(config: Path | None = None, *, as_json: bool = False) -> int:
@@ -98,7 +102,8 @@ def _groups(wanted: Wanted, root: Path) -> Iterator[Callable[[], list[Finding]]]
     def permissions() -> list[Finding]:
         from edgeseg.doctor.permissions import check_permissions
 
-        return check_permissions(wanted.config, root)
+        recordings = wanted.folder / wanted.recordings if wanted.of_the_service and wanted.recordings else None
+        return check_permissions(wanted.config, root, recordings=recordings)
 
     yield from (cameras, servers, model, encoder, storage, page, heat, clock, permissions)
 

@@ -44,8 +44,13 @@ def read_account(name: str, root: Path = Path("/")) -> Account | None:
     return Account(name, int(user[2]), frozenset(gids), frozenset(groups))
 
 
-def check_permissions(config: Path | None = None, root: Path = Path("/")) -> list[Finding]:
-    """Looks at the service's user where the service is installed; without it there is nothing to look at."""
+def check_permissions(
+    config: Path | None = None, root: Path = Path("/"), *, recordings: Path | None = None
+) -> list[Finding]:
+    """Looks at the service's user where the service is installed; without it there is nothing to look at.
+
+    `recordings` is where the service records.
+    """
     if not any((root / folder / "edgeseg.service").exists() for folder in SERVICE_FILES):
         return [Finding("permissions", "ok", "the service is not installed")]
     account = read_account(SERVICE_USER, root)
@@ -68,6 +73,8 @@ def check_permissions(config: Path | None = None, root: Path = Path("/")) -> lis
     findings += _check_place(account, root / STATE_FOLDER, 7, "cannot write its state and recordings", root)
     if config is not None:
         findings += _check_place(account, config, 4, "cannot read its configuration", root)
+    if recordings is not None and not recordings.is_relative_to(f"/{STATE_FOLDER}"):
+        findings += _check_recordings(account, recordings, root)
     return findings or [
         Finding(
             "permissions",
@@ -101,10 +108,58 @@ def _check_place(account: Account, place: Path, wanted: int, what: str, root: Pa
     ]
 
 
+def _check_recordings(account: Account, folder: Path, root: Path) -> list[Finding]:
+    """Looks whether the service may record into a folder that is none of its own."""
+    findings = []
+    let_in = _let_in(root)
+    if not any(folder.is_relative_to(place) for place in let_in):
+        findings.append(
+            Finding(
+                "permissions",
+                "problem",
+                f"{folder}: the service sees it read-only",
+                f"run: sudo systemctl edit edgeseg, and write below [Service]: ReadWritePaths={folder}",
+                {"let_in": sorted(map(str, let_in))},
+            )
+        )
+    place = root / folder.relative_to("/")
+    try:
+        allowed = place.is_dir() and account.may(7, place.stat())
+    except PermissionError:
+        return [
+            *findings,
+            Finding("permissions", "warning", f"{folder}: cannot be looked at", "run: sudo edgeseg doctor"),
+        ]
+    if not allowed:
+        remedy = f"run: sudo install -d -o {account.name} -g {account.name} -m 0750 {folder}"
+        findings.append(
+            Finding(
+                "permissions", "problem", f"{folder}: the service's user {account.name} cannot record there", remedy
+            )
+        )
+    return findings
+
+
+def _let_in(root: Path) -> set[Path]:
+    """Returns the folders that files beside the service's units let it write to."""
+    lines = [
+        line.strip()
+        for folder in (*SERVICE_FILES, "run/systemd/system")
+        for path in sorted((root / folder).glob("edgeseg*.service.d/*.conf"))
+        for line in _lines(path)
+    ]
+    places = [line.partition("=")[2].split() for line in lines if line.startswith("ReadWritePaths=")]
+    return {Path(place.lstrip("-+")) for row in places for place in row}
+
+
 def _records(path: Path) -> list[list[str]]:
     """Returns the lines of a file such as /etc/passwd, split at their colons; those that are none are left out."""
+    # Also those that send for other users elsewhere (+::::::).
+    return [fields for line in _lines(path) if len(fields := line.split(":")) >= 4 and fields[2].isdecimal()]
+
+
+def _lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-    return [fields for line in lines if len(fields := line.split(":")) >= 4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -49,9 +50,10 @@ def measure_writing(folder: Path) -> WriteSpeed:
 
 def check_storage(folder: Path, root: Path = Path("/"), *, low_bytes: int = LOW_BYTES) -> list[Finding]:
     """Looks at the folder of the recordings, or at the nearest one above it that is there; makes none."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    try:
+        place = _nearest(folder)
+    except PermissionError:
+        return [Finding("storage", "warning", f"{folder}: this user may not look at it", "run: sudo edgeseg doctor")]
     if not place.is_dir():
         return [Finding("storage", "problem", f"{place}: is no folder", "change the folder in the configuration")]
     try:
@@ -97,6 +99,15 @@ def check_storage(folder: Path, root: Path = Path("/"), *, low_bytes: int = LOW_
             Finding("storage", "warning", f"{place}: lies in memory ({system}): a restart loses it", "record to a disk")
         )
     return [Finding("storage", "ok", text, details=details), *findings]
+
+
+def _nearest(folder: Path) -> Path:
+    """Returns the folder, or the nearest one above it that is there. Raises PermissionError where that is hidden."""
+    for place in (folder, *folder.parents):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            place.stat()
+            return place
+    return Path.cwd()
 
 
 def file_system(place: Path, root: Path = Path("/")) -> str | None:

@@ -56,6 +56,11 @@ class Wanted:
     heat: HeatConfig | None = None
     config: Path | None = None
 
+    @property
+    def of_the_service(self) -> bool:
+        """Whether it is the service, or an instance of it, that runs with it."""
+        return self.folder.is_relative_to(SERVICE_STATES)
+
     @classmethod
     def of(cls, config: Config, path: Path | None = None) -> Wanted:
         """Returns what `config`, read from `path`, asks for."""

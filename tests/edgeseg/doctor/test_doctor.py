@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from edgeseg.config_file import load_config
-from edgeseg.doctor import EXIT_PROBLEM, examine
+from edgeseg.doctor import EXIT_PROBLEM, examine, heat
 from edgeseg.doctor.encoder import check_encoder
 from edgeseg.doctor.finding import Finding, worst
 from edgeseg.doctor.model import check_model
@@ -151,6 +152,20 @@ def test_a_configuration_that_is_wrong_is_a_finding_and_the_rest_is_looked_at_al
     (finding,) = (item for item in findings if item.check == "configuration")
     assert finding.level == "problem"
     assert "did you mean 'source'" in finding.text
+    assert findings[-1].check == "permissions"
+
+
+def test_what_the_system_refuses_ends_one_check_and_not_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> list[Finding]:
+        raise PermissionError(errno.EACCES, "Permission denied", "/sys/secret")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(heat, "check_heat", refuse)
+    findings = list(examine(root=tmp_path))
+    (finding,) = (item for item in findings if item.check == "heat")
+    assert (finding.level, finding.text) == ("warning", "could not be looked at: permission denied")
     assert findings[-1].check == "permissions"
 
 

@@ -20,6 +20,7 @@ from edgeseg.doctor.processes import Process, holders_of_device, holders_of_port
 from edgeseg.doctor.storage import check_storage, file_system, measure_writing
 from edgeseg.heat_config import HeatConfig
 from edgeseg.server.address import Address
+from tests.edgeseg.program import environment
 
 NOW = 1_800_000_000.0
 
@@ -62,6 +63,22 @@ def test_a_folder_that_cannot_be_written_is_a_problem() -> None:
 def test_a_file_in_place_of_the_folder_is_a_problem(tmp_path: Path) -> None:
     (finding,) = check_storage(put(tmp_path, "recordings"))
     assert (finding.level, "is no folder" in finding.text) == ("problem", True)
+
+
+def test_a_folder_that_is_hidden_from_this_user_is_told_of(tmp_path: Path) -> None:
+    """As that of the service is from everybody else: it ended the doctor."""
+    put(tmp_path, "private/recordings/00000001.keep")
+    (tmp_path / "private").chmod(0)
+    script = (
+        "import pathlib, sys; from edgeseg.doctor.storage import check_storage;"
+        "print(check_storage(pathlib.Path(sys.argv[1])))"
+    )
+    # Root may look everywhere, unless it does without that right.
+    prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    command = [*prefix, sys.executable, "-c", script, str(tmp_path / "private" / "recordings")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment()).stdout
+    (tmp_path / "private").chmod(0o755)
+    assert "this user may not look at it" in said
 
 
 def test_recordings_in_memory_are_told_of(tmp_path: Path) -> None:
@@ -276,3 +293,29 @@ def test_a_missing_user_and_a_missing_folder_are_told(tmp_path: Path) -> None:
     assert "is missing" in only(check_permissions(None, tmp_path), "problem").text
     put(tmp_path, "etc/passwd", "root:x:0:0::/root:/bin/sh\n")
     assert "systemd-sysusers" in only(check_permissions(None, tmp_path), "problem").remedy
+
+
+def test_lines_for_users_elsewhere_are_passed_over(tmp_path: Path) -> None:
+    make_system(tmp_path)
+    for path in ("etc/passwd", "etc/group"):
+        with (tmp_path / path).open("a", encoding="utf-8") as file:
+            file.write("+::::::\n")
+    assert [item.level for item in check_permissions(None, tmp_path)] == ["ok"]
+
+
+def test_recordings_elsewhere_must_be_let_in_and_be_the_users(tmp_path: Path) -> None:
+    """The service is read-only but for its own folder; what is not let in is found out when it records."""
+    make_system(tmp_path)
+    disk, folder = tmp_path / "mnt/disk", Path("/mnt/disk/drive")
+    (disk / "drive").mkdir(parents=True)
+    os.chown(disk / "drive", os.getuid() or 997, os.getgid())
+    finding = only(check_permissions(None, tmp_path, recordings=folder), "problem")
+    assert finding.text == "/mnt/disk/drive: the service sees it read-only"
+    assert "ReadWritePaths=/mnt/disk/drive" in finding.remedy
+    put(tmp_path, "etc/systemd/system/edgeseg.service.d/override.conf", "[Service]\nReadWritePaths=-/srv /mnt/disk\n")
+    assert [item.level for item in check_permissions(None, tmp_path, recordings=folder)] == ["ok"]
+    (disk / "drive").chmod(0o500)
+    finding = only(check_permissions(None, tmp_path, recordings=folder), "problem")
+    assert "sudo install -d -o edgeseg -g edgeseg -m 0750 /mnt/disk/drive" in finding.remedy
+    own = Path("/var/lib/edgeseg/drive")
+    assert [item.level for item in check_permissions(None, tmp_path, recordings=own)] == ["ok"]
