@@ -180,6 +180,8 @@ class Archive:
                     trouble = f"less than {free} are free on the disk, and no segment is left to delete"
             except OSError as error:
                 trouble = error
+                with self._lock:
+                    self._changed = True
             self.trouble = trouble
             return trouble
 

@@ -402,6 +402,23 @@ def test_the_segments_are_gone_through_only_when_that_can_change_something(
     assert count == 3
 
 
+def test_a_disk_that_takes_no_change_stays_the_trouble(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _put(tmp_path, 1, NOON, 1000)
+    archive, _ = opener(tmp_path, size=1)
+
+    def refuse(doomed: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr(archive, "_delete", refuse)
+    archive.end(archive.begin(0).number)
+    assert [type(archive.tend()) for _ in range(3)] == [OSError] * 3
+    monkeypatch.undo()
+    assert archive.tend() is None
+    assert _numbers(archive) == []
+
+
 def test_a_disk_without_enough_room_is_told_of(tmp_path: Path, opener: Opener) -> None:
     archive, _ = opener(tmp_path, free=10**18)
     assert not archive.tidy()
