@@ -201,6 +201,9 @@ def process(
         typer.Option("--threads", metavar="N", min=1, max=64, help="Threads of the interpreter; default: the cores."),
     ] = None,
     no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Write no overlay video or picture.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show below the overlay how sure the model is: confidence and entropy.")
+    ] = False,
     masks: Annotated[bool, typer.Option("--masks", help="Write the classes as PNG files too.")] = False,
     no_records: Annotated[bool, typer.Option("--no-records", help="Write no JSONL.")] = False,
     no_fusion: Annotated[bool, typer.Option("--no-fusion", help="Decide every picture by itself alone.")] = False,
@@ -213,6 +216,8 @@ def process(
     from edgeseg.config_file import load_config
     from edgeseg.offline import Choices, OfflineJob
 
+    if explain and no_overlay:
+        raise UsageError("--explain: is drawn below the overlay; leave out --no-overlay")
     _log_to_stderr("info")
     loaded = load_config(config)
     half_life_s = loaded.fusion.half_life
@@ -225,6 +230,7 @@ def process(
         legend=loaded.overlay.legend,
         blur_people=loaded.privacy == "blur_people",
         path=loaded.person_in_path,
+        explain=explain,
     )
     # Nothing waits for a file: the interpreter may have every core that decoding and encoding leave.
     threads = threads or len(os.sched_getaffinity(0))

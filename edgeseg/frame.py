@@ -53,6 +53,8 @@ class Segmentation:
     class_ids: (h, w) uint8, indices into `classes`; it covers the whole picture (no letterbox bars).
     confidence: (h, w) uint8, the winning class's probability, 0..255.
     timings: milliseconds spent per stage, by the stage's name.
+    scores: (h, w, C) float32, what was decided on: log-probabilities, up to a number per pixel that is the same for
+    every class; None where nobody kept them.
     """
 
     frame: Frame
@@ -60,6 +62,7 @@ class Segmentation:
     confidence: NDArray[np.uint8]
     timings: Mapping[str, float] = field(default_factory=dict)
     classes: tuple[SegmentClass, ...] = CLASSES
+    scores: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         for name in ("class_ids", "confidence"):

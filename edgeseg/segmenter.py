@@ -104,7 +104,7 @@ class Segmenter:
             lap("fusion")
         class_ids, confidence = decide(scores)
         lap("decide")
-        return Segmentation(frame, class_ids, confidence, timings, self._classes)
+        return Segmentation(frame, class_ids, confidence, timings, self._classes, scores)
 
     def _load(self, image_bgr: NDArray[np.uint8]) -> None:
         """Put a picture into the interpreter's input buffer, without a copy of ours in between."""

@@ -34,6 +34,7 @@ from edgeseg.sinks.files import prepare_folder, say_why
 from edgeseg.sinks.masks import MaskSink
 from edgeseg.sinks.pictures import PictureSink
 from edgeseg.sinks.sink import Sink
+from edgeseg.uncertainty import draw_explained
 
 #: How much of what comes before the place where work goes on is segmented again, in half-lives of the fusion: it
 #: remembers a thousandth of what was before that.
@@ -45,7 +46,8 @@ class Choices:
     """What is made of every input; another choice makes it anew.
 
     fusion: the half life of a picture in milliseconds, 0 to decide every picture by itself, None for fusion.py's own.
-    path: of videos, who is in it and when; None where that is not asked for.
+    path: of videos, who is in it and when; None where that is not asked for. explain: the overlay has how sure the
+    model is of it below.
     """
 
     overlay: bool = True
@@ -56,6 +58,7 @@ class Choices:
     legend: bool = False
     blur_people: bool = False
     path: PathConfig | None = None
+    explain: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Returns the choices as JSON-ready values."""
@@ -248,7 +251,8 @@ class OfflineJob:
 
     def _draw(self, segmentation: Segmentation) -> NDArray[np.uint8]:
         choices = self._choices
-        return draw_overlay(segmentation.frame.image, segmentation, choices.opacity, legend=choices.legend)
+        draw = draw_explained if choices.explain else draw_overlay
+        return draw(segmentation.frame.image, segmentation, choices.opacity, legend=choices.legend)
 
     def _finish(self, item: Item, recorder: PartRecorder, identity: dict[str, object]) -> bool:
         """Gives the outputs their names; returns False when it was stopped. Raises OSError."""

@@ -13,6 +13,7 @@ from edgeseg.classes import SegmentClass
 from edgeseg.overlay import draw_overlay
 from edgeseg.server.view import View
 from edgeseg.sinks.sink import Result
+from edgeseg.uncertainty import ASPECTS, Aspect, draw_uncertainty
 
 JPEG_QUALITY = 80
 #: Wider pictures are reduced for the page: no phone shows more, and JPEG costs grow with the area.
@@ -23,14 +24,18 @@ OPACITY_STEP = 10
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Hidden classes by name, in the order of the classes, and the opacity in per cent; None is the run's own."""
+    """Hidden classes by name, in the order of the classes, and the opacity in per cent; None is the run's own.
+
+    aspect: how sure the model is, instead of the classes; only where that is asked for.
+    """
 
     hidden: tuple[str, ...] = ()
     opacity: int | None = None
+    aspect: Aspect | None = None
 
     @classmethod
     def parse(cls, query: Mapping[str, str], view: View) -> Look:
-        """Reads `hide=person,vehicle` and `opacity=60`; what draws one picture is one look.
+        """Reads `hide=person,vehicle`, `opacity=60` and `show=entropy`; what draws one picture is one look.
 
         Raises ValueError with what is allowed; it repeats nothing of the query.
         """
@@ -44,6 +49,10 @@ class Look:
         if text is not None and text not in steps:
             raise ValueError(f"opacity: must be 0, {OPACITY_STEP}, {2 * OPACITY_STEP} and so on up to 100")
         opacity = None if text is None else steps[text]
+        if (aspect := query.get("show", "classes")) != "classes":
+            if aspect not in ASPECTS:
+                raise ValueError(f"show: must be classes, {' or '.join(ASPECTS)}")
+            return cls((), None if opacity == own else opacity, aspect)
         if wanted == set(tinted) or (own if opacity is None else opacity) == 0:
             return cls((), None if own == 0 else 0)
         return cls(tuple(name for name in tinted if name in wanted), None if opacity == own else opacity)
@@ -54,6 +63,8 @@ class Look:
             return result.overlay()
         opacity = view.opacity if self.opacity is None else self.opacity / 100
         segmentation = result.segmentation
+        if self.aspect is not None:
+            return draw_uncertainty(reduce_width(segmentation.frame.image), segmentation, self.aspect, opacity)
         if self.hidden:
             shown = np.arange(256, dtype=np.uint8)
             shown[[index for index, item in enumerate(view.classes) if item.name in self.hidden]] = 0

@@ -35,7 +35,8 @@ def make_result(
     """Returns one result; `captured_ns` is now when it is left out."""
     picture, classes = draw_scene(index, width, height)
     frame = Frame(picture, index, time.monotonic_ns() if captured_ns is None else captured_ns, source)
-    segmentation = Segmentation(frame, classes, np.full_like(classes, 220), {"inference": 4.5})
+    scores = np.eye(4, dtype=np.float32)[classes] * 4
+    segmentation = Segmentation(frame, classes, np.full_like(classes, 220), {"inference": 4.5}, scores=scores)
     return Result(segmentation, lambda it: draw_overlay(it.frame.image, it))
 
 

@@ -15,16 +15,17 @@ let connected = false;
 let lastEvent = null;
 let minutes = 5;
 let webrtc = false;
-const look = { hidden: new Set(), opacity: null };
+const look = { hidden: new Set(), opacity: null, show: "classes" };
 let saving = false;
 
 // The address of the page tells what it shows, so that a reload, a link and the back button find it again:
-// #front?hide=person&opacity=60, or #front?video=webrtc
+// #front?hide=person&opacity=60, #front?show=entropy, or #front?video=webrtc
 function readPlace() {
   const [name, query] = location.hash.slice(1).split("?");
   const fields = new URLSearchParams(query ?? "");
   look.hidden = new Set((fields.get("hide") ?? "").split(",").filter(Boolean));
   look.opacity = fields.has("opacity") ? Number(fields.get("opacity")) : null;
+  look.show = fields.get("show") ?? "classes";
   saving = fields.get("video") === "webrtc";
   return name;
 }
@@ -33,6 +34,7 @@ function lookQuery() {
   const fields = [];
   if (look.hidden.size) fields.push(`hide=${[...look.hidden].join(",")}`);
   if (look.opacity !== null) fields.push(`opacity=${look.opacity}`);
+  if (look.show !== "classes") fields.push(`show=${look.show}`);
   return fields.join("&");
 }
 
@@ -75,6 +77,10 @@ function showPlace() {
   paths.show();
 }
 
+function resetLook() {
+  Object.assign(look, { hidden: new Set(), opacity: null, show: "classes" });
+}
+
 function changeLook() {
   // Colours of one's own are drawn into the picture stream only.
   if (lookQuery()) saving = false;
@@ -92,8 +98,7 @@ function callFailed(text) {
 function refused(status, text) {
   if (status === 401) location.assign("login");
   else if (status === 503 || status === 400) {
-    look.hidden = new Set();
-    look.opacity = null;
+    resetLook();
     changeLook();
     setText(byId("notice"), text);
   }
@@ -137,6 +142,7 @@ function showLook() {
   byId("saving").hidden = !webrtc;
   byId("save").checked = saving;
   byId("opacity").value = opacity;
+  byId("show").value = look.show;
   setText(byId("opacity-value"), `${opacity} %`);
 }
 
@@ -280,10 +286,13 @@ byId("opacity").addEventListener("input", (event) => {
   clearTimeout(sliding);
   sliding = setTimeout(changeLook, 150);
 });
+byId("show").addEventListener("change", (event) => {
+  look.show = event.target.value;
+  changeLook();
+});
 byId("save").addEventListener("change", (event) => {
   saving = event.target.checked;
-  look.hidden = new Set();
-  look.opacity = null;
+  resetLook();
   changeLook();
 });
 // What had the focus is hidden now: it goes to the way back, and from there to the picture that one comes from.

@@ -454,3 +454,14 @@ def test_people_are_blurred_in_what_is_written(work: Workplace, drive: Path) -> 
     blurred = _video(work.out / "drive.overlay.mp4")[1][50]
     changed = np.abs(clear.astype(int) - blurred).max(axis=2) > 40
     assert 0 < changed.mean() < 0.5
+
+
+def test_explained_shows_below_the_overlay_how_sure_the_model_is(work: Workplace) -> None:
+    path = work.folder / "street.png"
+    cv2.imwrite(str(path), np.full((40, 60, 3), 100, np.uint8))
+    work.run(path)
+    plain = cv2.imread(str(work.out / "street.overlay.jpg"))
+    work.run(path, explain=True)
+    explained = cv2.imread(str(work.out / "street.overlay.jpg"))
+    assert (plain.shape, explained.shape) == ((40, 60, 3), (60, 60, 3))
+    assert np.abs(explained[:40].astype(int) - plain).mean() < 4

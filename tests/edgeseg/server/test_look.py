@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgeseg.server.look import LARGEST_WIDTH, Look, draw_notice, encode_jpeg, reduce_width
+from edgeseg.uncertainty import draw_uncertainty
 from tests.edgeseg.results import make_result
 from tests.edgeseg.server.live import Camera, decode
 
@@ -25,6 +26,11 @@ VIEW = Camera().view
         ({"opacity": "0"}, Look((), 0)),
         ({"opacity": "0", "hide": "person"}, Look((), 0)),
         ({"hide": "road,vehicle,person", "opacity": "70"}, Look((), 0)),
+        ({"show": "classes"}, Look()),
+        ({"show": "entropy"}, Look((), None, "entropy")),
+        ({"show": "confidence", "opacity": "80"}, Look((), 80, "confidence")),
+        # There are no classes to hide.
+        ({"show": "entropy", "hide": "person", "opacity": "50"}, Look((), None, "entropy")),
     ],
 )
 def test_what_draws_one_picture_is_one_look(query: dict[str, str], look: Look) -> None:
@@ -40,6 +46,7 @@ def test_what_draws_one_picture_is_one_look(query: dict[str, str], look: Look) -
         ({"opacity": "110"}, "opacity: must be"),
         ({"opacity": "１０"}, "opacity: must be"),
         ({"opacity": "<b>"}, "opacity: must be"),
+        ({"show": "<b>"}, "show: must be classes, confidence or entropy"),
     ],
 )
 def test_what_is_refused_is_not_repeated(query: dict[str, str], message: str) -> None:
@@ -91,3 +98,14 @@ def test_a_notice_is_grey_dim_and_not_empty(size: tuple[int, int] | None) -> Non
     assert (notice.max(axis=2) == notice.min(axis=2)).all()
     assert 0 < (notice > 200).mean() < 0.2
     assert np.median(notice) < 60
+
+
+def test_how_sure_the_model_is_is_drawn_in_place_of_the_classes() -> None:
+    result = make_result(width=LARGEST_WIDTH + 200, height=200)
+    drawn = Look((), 100, "entropy").draw(result, VIEW)
+    assert drawn.shape[1] == LARGEST_WIDTH, "reduced before anything is drawn"
+    # The same scores everywhere but for their order: one heat over all of the picture.
+    assert np.ptp(drawn.reshape(-1, 3), axis=0).max() == 0
+    assert np.array_equal(
+        drawn[0, 0], draw_uncertainty(result.segmentation.frame.image, result.segmentation, "entropy", 1.0)[0, 0]
+    )
