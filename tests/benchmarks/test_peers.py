@@ -1,0 +1,162 @@
+"""benchmarks/peers.py with foreign models whose answers are known: other classes, another order, another scale."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.peer_model import Habits, PeerModel
+from benchmarks.peers import main
+from convert.quantize import convert_float, convert_int8, keras, resize_network
+from edgeseg.errors import InputNotFoundError, ModelError, UsageError
+from edgeseg.evaluate import evaluate_pairs
+from edgeseg.labels import LabelMapping, find_pairs
+from edgeseg.segmenter import SMALL_BUNDLED_MODEL
+from tests.convert.conftest import SMALL_HW, draw_dataset, iterate_noise
+
+#: Scores of person, road, sky, car for red, green, blue in [0, 1]; nothing is called `other`.
+WEIGHTS = np.array([[6, -3, -3], [-3, 6, -3], [0, 0, 0], [-3, -3, 6]], np.float32)
+BIAS = np.array([0, 0, 2, 0], np.float32)
+CLASSES = "name: foreign\nvalues: {person: [0], road: [1], other: [2], vehicle: [3]}\n"
+UNIT = Habits(mean=(0, 0, 0), std=(255, 255, 255))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_dataset(tmp_path_factory.mktemp("peers") / "drawn", 4)
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> LabelMapping:
+    (tmp_path / "foreign.yaml").write_text(CLASSES)
+    return LabelMapping.load(tmp_path / "foreign.yaml")
+
+
+def write_onnx(path: Path, *, open_size: bool = False, decides: bool = False) -> Path:
+    """NCHW, the mean colour of each 4x4 block; `decides`: class numbers instead of scores."""
+    kernel = np.broadcast_to(WEIGHTS[:, :, None, None] / 16, (4, 3, 4, 4)).astype(np.float32)
+    sides = ["h", "w"] if open_size else list(SMALL_HW)
+    nodes = [helper.make_node("Conv", ["image", "kernel", "bias"], ["scores"], strides=[4, 4])]
+    result = helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)
+    if decides:
+        nodes.append(helper.make_node("ArgMax", ["scores"], ["ids"], axis=1, keepdims=0))
+        result = helper.make_tensor_value_info("ids", TensorProto.INT64, None)
+    graph = helper.make_graph(
+        nodes,
+        "foreign",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, *sides])],
+        [result],
+        [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(BIAS, "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, str(path))
+    return path
+
+
+def write_tflite(path: Path, *, quantised: bool = False) -> Path:
+    """The same in NHWC; quantised, for pixels less 128 as int8."""
+    inputs = keras.Input((*SMALL_HW, 3))
+    layer = keras.layers.Conv2D(4, 4, strides=4)
+    network = keras.Model(inputs, layer(inputs))
+    kernel = np.broadcast_to(WEIGHTS.T / 16, (4, 4, 3, 4))
+    # Of x = (pixel - 128) / 128, (128 x + 128) / 255 is what the weights are for.
+    scale = 128 / 255 if quantised else 1.0
+    offset = 128 / 255 * WEIGHTS.sum(axis=1) if quantised else 0.0
+    layer.set_weights([kernel * scale, BIAS + offset])
+    network = resize_network(network, SMALL_HW)
+    path.write_bytes(convert_int8(network, iterate_blocks) if quantised else convert_float(network))
+    return path
+
+
+def iterate_blocks() -> object:
+    """Noise, and pictures of one colour, so that the range of the scores covers what is drawn."""
+    for index, sample in enumerate(iterate_noise(6)):
+        if index < 3:
+            sample[:, 4:] = -1.0
+            sample[:, 4:, :, index] = 127 / 128
+        yield sample
+
+
+def count(peer: PeerModel, dataset: Path) -> np.ndarray:
+    mapping = LabelMapping.load("edgeseg")
+    return evaluate_pairs(find_pairs(dataset / "images", dataset / "labels", mapping), mapping, peer.predict)
+
+
+def test_every_format_gives_the_same_classes(tmp_path: Path, dataset: Path, classes: LabelMapping) -> None:
+    scores = count(PeerModel(write_onnx(tmp_path / "a.onnx"), classes, UNIT), dataset)
+    assert min(scores.iou().values()) > 0.75
+    same = count(PeerModel(write_tflite(tmp_path / "a.tflite"), classes, UNIT), dataset)
+    np.testing.assert_array_equal(same.counts, scores.counts)
+    # int8 takes the pixels as they are when nothing else is said.
+    quantised = count(PeerModel(write_tflite(tmp_path / "q.tflite", quantised=True), classes, Habits()), dataset)
+    assert np.abs(quantised.counts - scores.counts).sum() < 0.02 * scores.counts.sum()
+    decided = count(PeerModel(write_onnx(tmp_path / "b.onnx", decides=True), classes, UNIT), dataset)
+    assert min(decided.iou().values()) > 0.7
+
+
+def test_what_the_file_does_not_say_matters(tmp_path: Path, dataset: Path, classes: LabelMapping) -> None:
+    path = write_onnx(tmp_path / "a.onnx")
+    swapped = count(PeerModel(path, classes, Habits(mean=UNIT.mean, std=UNIT.std, bgr=True)), dataset)
+    assert swapped.iou()["person"] < 0.1
+    unscaled = count(PeerModel(path, classes, Habits(mean=(128, 128, 128), std=(1, 1, 1))), dataset)
+    assert unscaled.mean_iou() < 0.9 * count(PeerModel(path, classes, UNIT), dataset).mean_iou()
+
+
+def test_an_open_size_is_asked_for_and_bars_are_cut_off(tmp_path: Path, dataset: Path, classes: LabelMapping) -> None:
+    path = write_onnx(tmp_path / "a.onnx", open_size=True)
+    with pytest.raises(UsageError, match=r"a\.onnx: takes pictures of any size; say which with --size"):
+        PeerModel(path, classes, UNIT)
+    peer = PeerModel(path, classes, Habits((96, 96), mean=UNIT.mean, std=UNIT.std, fit="letterbox"))
+    assert peer.input_hw == (96, 96)
+    assert min(count(peer, dataset).iou().values()) > 0.7
+
+
+def test_what_is_no_segmenter_is_refused(tmp_path: Path, classes: LabelMapping) -> None:
+    with pytest.raises(InputNotFoundError, match=r"none\.onnx: no such model file"):
+        PeerModel(tmp_path / "none.onnx", classes, UNIT)
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"broken\.onnx: ONNX Runtime cannot load it"):
+        PeerModel(tmp_path / "broken.onnx", classes, UNIT)
+    with pytest.raises(UsageError, match="goes by colours"):
+        PeerModel(write_onnx(tmp_path / "a.onnx"), LabelMapping.load("comma10k"), UNIT)
+
+
+def test_the_command_prints_and_writes_both_models(
+    tmp_path: Path, dataset: Path, classes: LabelMapping, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert classes.name == "foreign"
+    command = [write_onnx(tmp_path / "a.onnx"), "--classes", tmp_path / "foreign.yaml", "--dataset", dataset]
+    command += ["--mapping", "edgeseg", "--normalise", "unit", "--rounds", "10", "--json", tmp_path / "found.json"]
+    command += ["--against", SMALL_BUNDLED_MODEL, "--yardstick", write_tflite(tmp_path / "y.tflite")]
+    assert main([str(word) for word in command]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["peer"]["iou"]["person"] > 0.75
+    assert set(found["timings"]) == {"edgeseg-nano", "MobileNetV2 1.0 224 INT8"}
+    low, high = found["timings"]["edgeseg-nano"]["ratio_interval"]
+    assert 0 < low <= high
+    printed = capsys.readouterr().out
+    assert "a.onnx" in printed
+    assert "edgeseg-nano" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["m.onnx"], 2, "--classes"),
+        (["m.onnx", "--classes", "camvid", "--dataset", "nowhere", "--mapping", "camvid"], 66, "nowhere"),
+        (["m.onnx", "--classes", "camvid", "--dataset", "x", "--mapping", "camvid", "--rounds", "3"], 2, "--rounds 3"),
+        (["m.onnx", "--classes", "c", "--dataset", "x", "--mapping", "camvid", "--mean", "1,2"], 2, "--mean"),
+    ],
+)
+def test_mistakes_get_one_line(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("peers: error: ")
+    assert message in line
