@@ -98,10 +98,10 @@ def test_one_camera_and_what_can_be_changed(open_page: OpenPage) -> None:
         slider.fill("100")
         wait_for_color(page, "road", (38, 190, 120))
         assert text_of(page, "#opacity-value") == "100 %"
-        # How sure the model is, in place of the classes: as sure of one as of the other, in grey under one heat.
+        # How sure the model is, in place of the classes: as sure of one as of the other.
         page.get_by_role("combobox", name="Show").select_option("confidence")
-        wait_for_color(page, "road", (171, 131, 54))
-        wait_for_color(page, "person", (207, 167, 90))
+        wait_for_color(page, "road", (252, 172, 18))
+        wait_for_color(page, "person", (252, 172, 18))
         page.get_by_role("combobox", name="Show").select_option("classes")
         # A reload finds what was chosen and the minutes before it.
         page.reload()
