@@ -1,4 +1,4 @@
-"""What a kill and a power cut cost a recording: `python benchmarks/recorder.py [KILLS [CUTS]]`, on Linux.
+"""What a kill and a power cut cost a recording: `python -m benchmarks.recorder [KILLS [CUTS]]`, on Linux.
 
 A process records the bundled drive in segments of four seconds and tells of every picture it has captured.
 
