@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from edgeseg.events import Event, Events
 from edgeseg.fields import format_bytes
@@ -20,7 +21,7 @@ from edgeseg.recording.marks import Marks, Place
 from edgeseg.recording.name import SegmentName, Start
 from edgeseg.recording.repair import WHOLE_DISK, repair_files
 from edgeseg.recording.retention import Candidate, Reason, choose_surplus
-from edgeseg.recording.segment import Segment, list_archive
+from edgeseg.recording.segment import Listing, Segment, list_archive
 from edgeseg.sinks.files import FULL, say_why
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,14 @@ CLOSE_LIMIT_S = 5.0
 _SAYS = {"age": "too old", "size": "over the size", "free": "for free space", "room": "for room"}
 #: How many segments an event names.
 _NAMED = 20
+
+
+class _Seen(NamedTuple):
+    """What lay there, the last number that was given before somebody looked, and what was open then."""
+
+    listing: Listing
+    before: int
+    ours: set[int]
 
 
 class Archive:
@@ -200,7 +209,7 @@ class Archive:
             self._fill_in_names()
             if surplus := self._surplus():
                 if time.monotonic() - self._looked_s > LOOK_AGAIN_S:
-                    self._look()
+                    self._take_in(self._look())
                     surplus = self._surplus()
                 self._delete(surplus[:BATCH])
                 with self._lock:
@@ -226,8 +235,8 @@ class Archive:
                 self.folder.mkdir()
                 self._held.release()
                 self._held.hold()
-            self._repair()
-            self._look()
+            seen = self._look()
+            self._take_in(self._look() if self._repair(seen) else seen)
 
     def _has_work(self) -> bool:
         """Whether to go through all segments. Raises OSError when the disk is gone."""
@@ -248,36 +257,38 @@ class Archive:
                 logger.warning("%s: an event is not noted beside its recording: %s", self.folder, say_why(error))
                 self._marks.skip()
 
-    def _look(self) -> None:
+    def _look(self) -> _Seen:
         """Finds out what lies there."""
         with self._lock:
             before, ours = self._number, set(self._open)
         listing = list_archive(self.folder)
         if listing.bring_home():
             listing = list_archive(self.folder)
-        found = listing.gather()
-        self._marks.take_over(listing.marks)
         self._looked_s = time.monotonic()
+        return _Seen(listing, before, ours)
+
+    def _take_in(self, seen: _Seen) -> None:
+        found = seen.listing.gather()
+        self._marks.take_over(seen.listing.marks)
         with self._lock:
             begun = {it.place: it.begun_boot_ns for it in self._segments}
             # What was closed meanwhile may have been seen and may not.
-            fresh = [it for it in self._segments if it.name.number > before or it.name.number in ours]
-            self._number = max(self._number, *(file.name.segment.number for file in listing.files), 0)
+            fresh = [it for it in self._segments if it.name.number > seen.before or it.name.number in seen.ours]
+            self._number = max(self._number, *(file.name.segment.number for file in seen.listing.files), 0)
             known = {it.name.number for it in fresh} | set(self._open)
             self._segments = [
                 replace(it, begun_boot_ns=begun.get(it.place)) for it in found if it.name.number not in known
             ] + fresh
 
-    def _repair(self) -> None:
-        with self._lock:
-            before, ours = self._number, set(self._open)
-        # One that is ended meanwhile is not ours any more and may have its name already: that is for another time.
-        mine = [file for file in list_archive(self.folder).parts if file.name.segment.number not in ours]
+    def _repair(self, seen: _Seen) -> bool:
+        """Repairs what was cut off; returns whether there was anything."""
+        parts = [file for file in seen.listing.parts if file.name.segment.number not in seen.ours]
         if self._users:
-            mine = [file for file in mine if file.name.segment.number <= before]
-        repairs = repair_files(Path(file.path) for file in mine)
+            # One that was begun after we looked may be there as well, and may be closed by now.
+            parts = [file for file in parts if file.name.segment.number <= seen.before]
+        repairs = repair_files(Path(file.path) for file in parts)
         if not repairs:
-            return
+            return False
         paths = [it.path for it in repairs if it.path is not None]
         kept_s, dropped = sum(it.seconds for it in repairs), sum(it.dropped for it in repairs)
         self.repaired += len(paths)
@@ -290,6 +301,7 @@ class Archive:
             kept_s=round(kept_s, 3),
             dropped_bytes=dropped,
         )
+        return True
 
     def _fill_in_names(self) -> None:
         """Renames segments of this start that got their names before the time was known."""

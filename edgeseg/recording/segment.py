@@ -60,8 +60,12 @@ class File(NamedTuple):
     """A file of a segment: where it lies, what it is called and what that says."""
 
     folder: Path
-    path: str
+    entry: os.DirEntry[str]
     name: FileName
+
+    @property
+    def path(self) -> str:
+        return self.entry.path
 
     @property
     def place(self) -> Place:
@@ -107,7 +111,7 @@ class Listing:
                 continue
             # Deleted by hand at this moment.
             with contextlib.suppress(FileNotFoundError):
-                size = Path(file.path).stat().st_size
+                size = file.entry.stat().st_size
                 place = (file.name.segment.number, file.folder)
                 if place not in found:
                     found[place] = Segment(file.folder, file.name.segment, {})
@@ -118,24 +122,24 @@ class Listing:
 def list_archive(folder: Path) -> Listing:
     """Looks at what lies there, links to other folders aside. Raises OSError."""
     listing = Listing([], [])
-    # Names, not paths: a folder may hold the minutes of a month.
-    for place, names in _list_folders(folder):
-        for file in sorted(names):
-            if (name := FileName.parse(file)) is not None:
-                listing.files.append(File(place, f"{place}/{file}", name))
-            elif (number := marked_number(file)) is not None:
+    # Entries, not paths: a folder may hold the minutes of a month.
+    for place, entries in _list_folders(folder):
+        for entry in sorted(entries, key=lambda it: it.name):
+            if (name := FileName.parse(entry.name)) is not None:
+                listing.files.append(File(place, entry, name))
+            elif (number := marked_number(entry.name)) is not None:
                 listing.marks.append((place, number))
     return listing
 
 
-def _list_folders(folder: Path) -> list[tuple[Path, list[str]]]:
+def _list_folders(folder: Path) -> list[tuple[Path, list[os.DirEntry[str]]]]:
     with os.scandir(folder) as entries:
-        outer = [(it.name, it.is_dir(follow_symlinks=False)) for it in entries]
-    found = [(folder, [name for name, _ in outer])]
-    for name in sorted(name for name, is_folder in outer if is_folder):
+        outer = list(entries)
+    found = [(folder, outer)]
+    for name in sorted(it.name for it in outer if it.is_dir(follow_symlinks=False)):
         try:
             with os.scandir(folder / name) as entries:
-                found.append((folder / name, [it.name for it in entries]))
+                found.append((folder / name, list(entries)))
         except (PermissionError, FileNotFoundError) as error:
             # Not ours, as lost+found, which is on every disk of ext4; or deleted at this moment.
             logger.debug("%s: not looked into: %s", folder / name, error)

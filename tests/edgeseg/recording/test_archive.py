@@ -343,9 +343,8 @@ def test_what_is_being_closed_while_the_disk_is_looked_at_is_not_lost(
     listings: list[Listing] = []
 
     def list_and_close(folder: Path) -> Listing:
-        # First for what is to be repaired, then for what is there.
         listings.append(list_archive(folder))
-        if len(listings) == 2:
+        if len(listings) == 1:
             archive.end(name.number, Segment(tmp_path, name, {".mp4": 5}, 0))
         return listings[-1]
 
