@@ -18,7 +18,7 @@ from edgeseg.events import Events
 from edgeseg.telemetry.webhook import WAITING, Webhook
 from edgeseg.telemetry.webhook_config import WebhookConfig
 from tests.broker import wait_until
-from tests.rtsp import find_port
+from tests.server_process import find_port
 
 
 class Endpoint:
