@@ -25,8 +25,9 @@ import av
 import cv2
 
 from benchmarks.live import watch
-from benchmarks.live_run import find_port, read_mb
+from benchmarks.live_run import read_mb
 from edgeseg.sources.video import VideoFileSource
+from tests.server_process import find_port
 
 DRIVE = Path(__file__).parents[1] / "examples" / "drive" / "highway.mp4"
 FPS = 30

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import av
 
-from benchmarks.live_run import find_port, read_mb
+from benchmarks.live_run import read_mb
+from tests.server_process import find_port
 
 SOURCE = "synthetic:1280x720@30"
 MOMENTS_S = (0.5, 2.0, 5.0, 15.0, 60.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,15 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.server_process import find_port
+
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT_S = 60.0
-
-
-def find_port() -> int:
-    """Returns a TCP port that nobody has just now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def read_mb(pid: int, field: str = "VmRSS") -> float:

@@ -24,7 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.live_run import find_port, read_mb
+from benchmarks.live_run import read_mb
+from tests.server_process import find_port
 
 DRIVE = Path(__file__).parents[1] / "examples" / "drive" / "highway.mp4"
 WARM_UP_S = 600.0

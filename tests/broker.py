@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import subprocess
 import threading
@@ -17,7 +16,7 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.rtsp import find_port
+from tests.server_process import ServerProcess, find_port
 
 #: Debian puts it where only root looks.
 MOSQUITTO = which("mosquitto") or which("mosquitto", path="/usr/sbin")
@@ -30,26 +29,17 @@ def why_no_broker() -> str | None:
     return None if MOSQUITTO else "no mosquitto here: run tests/install-servers"
 
 
-class Broker:
+class Broker(ServerProcess):
     """Listens on 127.0.0.1:`port`; remembers nothing from one start to the next."""
 
     def __init__(self, folder: Path, settings: Sequence[str] = ("allow_anonymous true",)) -> None:
         """`settings` are lines of mosquitto.conf(5)."""
+        super().__init__()
         self.port = find_port()
         self._file = folder / "mosquitto.conf"
         # Without a user it would become one that cannot read the test's files.
         lines = [f"listener {self.port} 127.0.0.1", "user root", *settings]
         self._file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Broker:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
 
     @property
     def address(self) -> str:
@@ -62,23 +52,6 @@ class Broker:
             [MOSQUITTO, "-c", str(self._file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         wait_until(self._listens)
-
-    def kill(self) -> None:
-        """Kills it at once (SIGKILL)."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> None:
-        """Stops the process (SIGSTOP): the system still takes connections, and bytes, for it."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Lets the stopped process go on (SIGCONT)."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
     def _listens(self) -> bool:
         assert self._process is not None

@@ -7,12 +7,10 @@ import functools
 import io
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
 
 import av
 import av.error
@@ -20,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.push.srt import load_library
-from tests.rtsp import SYSTEM_PYTHON, find_port
+from tests.rtsp import SYSTEM_PYTHON
+from tests.server_process import ServerProcess, find_port
 
 RECORDER = Path(__file__).with_name("rtsp_recorder.py")
 PASSPHRASE = "correct-horse"
@@ -53,33 +52,20 @@ def why_no_receiver(scheme: str) -> str | None:
     return None if found else f"no receiver for {scheme} here: run tests/install-servers"
 
 
-class Receiver:
+class Receiver(ServerProcess):
     """A server for one scheme on a port of its own; what it takes is a byte stream of H.264 in `file`."""
 
     def __init__(self, scheme: str, folder: Path, *, credentials: str | None = None) -> None:
         """`credentials`, USER:PASSWORD, are asked of who pushes by RTSP."""
+        super().__init__()
         self.scheme, self.credentials = scheme, credentials
         self.port = find_udp_port() if scheme in ("srt", "udp") else find_port()
         self.url = PUSH[scheme].format(port=self.port)
         self._folder, self._starts = folder, 0
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def file(self) -> Path:
         return self._folder / f"{self.scheme}-{self._starts}.h264"
-
-    def __enter__(self) -> Receiver:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
 
     def start(self) -> None:
         """Starts it, into a new file; returns when it listens."""
@@ -106,23 +92,6 @@ class Receiver:
         while not self._listens():
             assert self._process.poll() is None, "ffmpeg has ended"
             time.sleep(0.01)
-
-    def kill(self) -> None:
-        """Kills it at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-    def stop(self) -> None:
-        """Stops it (SIGSTOP): the system still takes connections and bytes for it."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Lets it go on (SIGCONT)."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
     def count(self) -> int:
         """Returns how many pictures it took so far."""

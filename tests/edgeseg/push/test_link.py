@@ -19,7 +19,7 @@ from edgeseg.push.link import BACKLOG_BYTES, Link, LinkLostError
 from edgeseg.sinks.h264 import SOFTWARE, H264Encoder
 from tests.broker import wait_until
 from tests.edgeseg.program import environment
-from tests.rtsp import find_port
+from tests.server_process import find_port
 
 
 def make_picture() -> Picture:

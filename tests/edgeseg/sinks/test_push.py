@@ -21,7 +21,8 @@ from edgeseg.push.address import PushAddress
 from edgeseg.sinks.push import PushSink
 from edgeseg.sinks.sink import PassedOver, Result
 from tests.receivers import Receiver, why_no_receiver
-from tests.rtsp import BITS, find_port, read_moment_ms
+from tests.rtsp import BITS, read_moment_ms
+from tests.server_process import find_port
 
 pytestmark = pytest.mark.server
 

@@ -25,7 +25,8 @@ from edgeseg.sources.source import SourceDeniedError, SourceSilentError
 from edgeseg.sources.stream_address import StreamAddress
 from tests.edgeseg.clips import number_of, numbered_picture, write_clip
 from tests.edgeseg.program import run_edgeseg
-from tests.rtsp import RtspServer, find_port, read_moment_ms, why_no_server
+from tests.rtsp import RtspServer, read_moment_ms, why_no_server
+from tests.server_process import find_port
 
 PASSWORD = "hunter2"
 
