@@ -35,8 +35,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("source", type=Path, metavar="RUN_OR_KERAS", help="a run folder, or a .keras file beside its card.json")
-    add("--out", type=Path, required=True, metavar="DIR", help="where the two .tflite files go")
-    add("--size", type=_read_size, metavar="WxH", help="the input size (default: that of training)")
+    add("--out", type=Path, required=True, metavar="DIR", help="where the .tflite files go, two for each size")
+    add(
+        "--size",
+        type=_read_size,
+        nargs="+",
+        metavar="WxH",
+        help="the input sizes, a pair of models for each (default: that of training)",
+    )
     add(
         "--calibration",
         type=Path,
@@ -50,9 +56,17 @@ def build_parser() -> argparse.ArgumentParser:
         "--report",
         type=Path,
         metavar="PAGE.html",
-        help="write what was measured, also when the gate fails; PAGE-reliability.png beside it",
+        help="write what was measured, also when the gate fails, with PAGE-reliability.png beside it; PAGE-WxH.html of "
+        "several sizes",
     )
     return parser
+
+
+def _name_report(report: Path | None, size_wh: tuple[int, int] | None) -> Path | None:
+    """Returns the page of one of several sizes, which would write over each other's; that given for a single one."""
+    if report is None or size_wh is None:
+        return report
+    return report.with_name(f"{report.stem}-{size_wh[0]}x{size_wh[1]}{report.suffix}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,17 +76,19 @@ def main(arguments: list[str] | None = None) -> int:
         # Imported late: `--help` and a mistyped flag are answered where the packages for converting are missing, too.
         from convert.conversion import Request, convert
 
-        request = Request(
-            source=options.source,
-            out=options.out,
-            input_hw=options.size and options.size[::-1],
-            calibration=options.calibration or (),
-            validation=options.validation,
-            mapping=options.mapping,
-            report=options.report,
-        )
-        for path in convert(request, Console(stderr=True)):
-            print(path)
+        sizes = options.size or [None]
+        for size in sizes:
+            request = Request(
+                source=options.source,
+                out=options.out,
+                input_hw=size and size[::-1],
+                calibration=options.calibration or (),
+                validation=options.validation,
+                mapping=options.mapping,
+                report=_name_report(options.report, size if len(sizes) > 1 else None),
+            )
+            for path in convert(request, Console(stderr=True)):
+                print(path, flush=True)
     except EdgesegError as error:
         # One line, whatever a library put into its message.
         print(f"convert: error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -19,15 +19,18 @@ def _run(*arguments: str | Path, env: dict[str, str] | None = None) -> subproces
 
 
 def test_command_prints_the_files_and_nothing_of_the_converter(color_run: Path, tmp_path: Path) -> None:
-    result = _run(color_run, "--out", tmp_path, "--size", "160x96", "--report", tmp_path / "report.html")
+    result = _run(color_run, "--out", tmp_path, "--size", "160x96", "96x64", "--report", tmp_path / "report.html")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [
-        str(tmp_path / "edgeseg-test-160x96-float32.tflite"),
-        str(tmp_path / "edgeseg-test-160x96-int8.tflite"),
+        str(tmp_path / f"edgeseg-test-{size}-{kind}.tflite")
+        for size in ("160x96", "96x64")
+        for kind in ("float32", "int8")
     ]
     assert "conversion gate" in result.stderr
-    assert len(result.stderr.splitlines()) < 20, result.stderr
-    assert "passes the gate" in (tmp_path / "report.html").read_text()
+    assert len(result.stderr.splitlines()) < 40, result.stderr
+    for size in ("160x96", "96x64"):
+        assert "passes the gate" in (tmp_path / f"report-{size}.html").read_text()
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_failed_gate_exits_with_65_and_its_table(
