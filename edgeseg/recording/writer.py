@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: How long the beginning of a run waits for a disk to tell what lies there. One that takes longer, with the files of
+#: years or while it spins up, holds up nobody: pictures wait in memory meanwhile.
+OPEN_LIMIT_S = 2.0
 #: How often what has come is written and flushed, in seconds. At the worst moment the power takes one period, the time
 #: of a flush and the age of the newest picture: for RECOVERY_S that leaves the disk more than half a second.
 PERIOD_S = 0.3
@@ -36,6 +39,8 @@ PERIOD_S = 0.3
 GRACE_S = 2.0
 #: What waits for a disk that hangs, in bytes: some seconds. More would be the memory of the whole device.
 MOST_WAITING = 16 * 2**20
+#: Events that wait for the first segment: which of them it was made for nobody knows.
+MOST_MARKS = 100
 #: Written and deleted again, in bytes, to see whether a disk takes something: statvfs knows no quota.
 PROBE_BYTES = 2**20
 
@@ -67,11 +72,13 @@ class Writer:
         self._pause = Pause(events, camera)
         self._lock = threading.Lock()
         self._jobs: list[_Job] = []
-        self._marks: deque[Event] = deque()
+        self._marks: deque[Event] = deque(maxlen=MOST_MARKS)
         self._begun: deque[tuple[int, int]] = deque(maxlen=100)
         self._opened = False
         self._stop = threading.Event()
         self._failure: Exception | None = None
+        self._awaited = True
+        self._asked = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"recorder {camera or ''}".strip(), daemon=True)
 
     @property
@@ -81,13 +88,12 @@ class Writer:
 
     def start(self) -> None:
         """Raises SinkUnavailableError when there can be no recording, whatever the disk does later."""
-        try:
-            self._open()
-        except OSError as error:
-            if error.errno in FINAL:
-                raise SinkUnavailableError(f"{self._folder}: cannot be written: {say_why(error)}") from error
-            self._pause.begin(error)
         self._thread.start()
+        self._asked.wait(OPEN_LIMIT_S)
+        with self._lock:
+            self._awaited = False
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self, limit_s: float) -> None:
         """Completes what is open and ends the thread; what a disk does not take within `limit_s` is repaired later."""
@@ -125,6 +131,7 @@ class Writer:
 
     def _run(self) -> None:
         try:
+            self._begin()
             while not self._stop.wait(PERIOD_S):
                 self._turn()
             self._turn()
@@ -133,11 +140,38 @@ class Writer:
             for job in self._jobs:
                 if job.file is not None:
                     job.file.close()
+        finally:
+            self._asked.set()
+
+    def _begin(self) -> None:
+        """Opens the archive. Raises SinkUnavailableError as long as somebody waits for that."""
+        refusal: OSError | SinkUnavailableError | None = None
+        try:
+            self._open()
+        except OSError as error:
+            refusal = error
+            if error.errno in FINAL:
+                refusal = SinkUnavailableError(f"{self._folder}: cannot be written: {say_why(error)}")
+                refusal.__cause__ = error
+        except SinkUnavailableError as error:
+            refusal = error
+        with self._lock:
+            if self._awaited and isinstance(refusal, SinkUnavailableError):
+                raise refusal
+        if refusal is not None:
+            self._pause.begin(refusal if isinstance(refusal, OSError) else str(refusal))
+        self._asked.set()
 
     def _turn(self) -> None:
         """Writes and flushes what has come, closes what is complete, and now and then looks after the rest."""
         with self._lock:
             jobs = list(self._jobs)
+        if not self._opened:
+            # What came while it was being opened has no place to go.
+            for job in jobs:
+                self.lose(job.take.discard())
+                self._drop(job)
+            jobs = []
         for job in jobs:
             if time.monotonic() > job.begun_s + self._config.segment + GRACE_S or self._pause.reason is not None:
                 job.take.end()

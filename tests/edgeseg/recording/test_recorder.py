@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,11 +14,13 @@ import pytest
 
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.frame import Frame, Segmentation
+from edgeseg.recording import archive as archive_module
 from edgeseg.recording import recorder as recorder_module
 from edgeseg.recording import writer
 from edgeseg.recording.fragments import find_whole
 from edgeseg.recording.name import RECORDS, VIDEO
 from edgeseg.recording.recorder import RecorderStatus
+from edgeseg.recording.segment import Listing, list_archive
 from edgeseg.sinks.sink import Result
 from tests.edgeseg.recording.clocks import SECOND, FakeClock
 from tests.edgeseg.recording.conftest import Open, Running
@@ -265,6 +269,50 @@ def test_a_folder_that_can_never_be_one_is_refused(open_recorder: Open, tmp_path
         open_recorder(tmp_path / "file"),
     ):
         pass
+
+
+class SlowDisk:
+    """Tells what lies there only when it is told to, or refuses then."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answer = threading.Event()
+        self.refusal: OSError | None = None
+        monkeypatch.setattr(writer, "OPEN_LIMIT_S", 0.01)
+        monkeypatch.setattr(archive_module, "list_archive", self._list)
+
+    def _list(self, folder: Path) -> Listing:
+        self.answer.wait()
+        if self.refusal is not None:
+            raise self.refusal
+        return list_archive(folder)
+
+
+def test_a_disk_that_takes_its_time_at_the_start_holds_up_nobody_and_costs_no_picture(
+    open_recorder: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the files of years, or while it spins up: the live view begins with the recorder, not after the disk."""
+    disk = SlowDisk(monkeypatch)
+    with open_recorder() as running:
+        _write(running, 10)
+        assert running.recorder.status().pictures == 0
+        disk.answer.set()
+        wait_until(lambda: running.recorder.status().pictures >= 9)
+    assert (running.recorder.status().pictures, running.recorder.status().lost) == (10, 0)
+
+
+def test_a_disk_that_refuses_late_pauses_the_recording(open_recorder: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = SlowDisk(monkeypatch)
+    disk.refusal = PermissionError(errno.EACCES, "Permission denied")
+    with open_recorder() as running:
+        _write(running, 10)
+        disk.answer.set()
+        wait_until(lambda: running.recorder.status().lost == 10)
+        assert "cannot be written: permission denied; choose a folder" in str(running.recorder.status().reason)
+        disk.refusal = None
+        wait_until(lambda: running.recorder.status().state == "recording")
+        _write(running, 10, first=10)
+    assert running.recorder.status().pictures == 10
+    assert [str(it.name)[:8] for it in running.archive.segments()] == ["00000001"]
 
 
 def test_two_runs_into_one_folder_are_refused(open_recorder: Open) -> None:
