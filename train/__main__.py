@@ -28,6 +28,7 @@ from train.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from edgeseg.iou import ConfusionMatrix
+    from train.evaluate import Views
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 console = Console()
@@ -108,12 +109,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """IoU per class, mean IoU, pixel accuracy and the confusion matrix of a run's best network."""
-    from train.evaluate import Views, evaluate_dataset, load_best
+    from train.evaluate import evaluate_dataset, load_best
 
-    try:
-        views = Views(tuple(float(scale) for scale in scales.split(",")), flip)
-    except ValueError as error:
-        raise UsageError(f"--scales {scales}: write numbers with commas between them, such as 0.75,1,1.25") from error
+    views = _read_views(scales, flip)
     folder, recipe = RunFolder.open(run)
     model = load_best(folder)
     results = {
@@ -169,6 +167,45 @@ def robustness(
 
 
 @app.command()
+def pseudo_label(
+    clips: Annotated[list[Path], typer.Argument(help="videos, or folders of pictures, of drives without labels")],
+    model: Annotated[Path, typer.Option(help="the teacher: a run folder, or a .keras with its card.json beside it")],
+    out: Annotated[Path, typer.Option("--out", help="the dataset folder to make")],
+    every: Annotated[int, typer.Option(min=1, help="label one of so many frames")] = 10,
+    sure: Annotated[float, typer.Option(help="the least probability of a labelled pixel")] = 0.9,
+    scales: Annotated[str, typer.Option(help="views that must agree: sizes relative to the network's")] = "0.75,1,1.25",
+    flip: Annotated[bool, typer.Option(help="mirrored views must agree, too")] = True,
+    neighbours: Annotated[
+        bool, typer.Option(help="the frames before and after must agree, where things moved to (optical flow)")
+    ] = True,
+    least: Annotated[float, typer.Option(help="drop a picture of which a smaller share was labelled")] = 0.3,
+) -> None:
+    """Label the frames of videos with what a trained network is sure of; the rest is ignored."""
+    from rich.progress import Progress, TextColumn
+
+    from train.network_file import load_network
+    from train.pseudo_label import Conditions, label_clips, recipe_entry
+
+    conditions = Conditions(_read_views(scales, flip), every, sure, neighbours, least)
+    teacher = load_network(model)
+    columns = TextColumn("{task.description}"), TextColumn("{task.fields[kept]} of {task.completed} pictures kept")
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None, kept=0)
+        found = label_clips(
+            clips,
+            teacher,
+            out,
+            conditions,
+            lambda name, seen, kept: progress.update(task, description=name, completed=seen, kept=kept),
+        )
+    table = Table("class", "% of the pixels", title=f"{found.kept} of {found.seen} pictures kept")
+    for name, share in found.shares().items():
+        table.add_row(name, f"{100 * share:.2f}")
+    console.print(table)
+    print(f"to mix it in, a line for the recipe's datasets:\n{recipe_entry(out.absolute(), teacher)}")
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="a run folder")]) -> None:
     """Draw a run's curves, confusion matrices and predictions again."""
     from train.report import write_report
@@ -176,6 +213,15 @@ def report(run: Annotated[Path, typer.Argument(help="a run folder")]) -> None:
     folder, recipe = RunFolder.open(run)
     for name, matrix in write_report(folder, recipe).items():
         _print_matrix(name, matrix)
+
+
+def _read_views(scales: str, flip: bool) -> Views:
+    from train.evaluate import Views
+
+    try:
+        return Views(tuple(float(scale) for scale in scales.split(",")), flip)
+    except ValueError as error:
+        raise UsageError(f"--scales {scales}: write numbers with commas between them, such as 0.75,1,1.25") from error
 
 
 def _choose_entries(

@@ -5,6 +5,7 @@ The comparison itself is the device's (`edgeseg.evaluate`); only what predicts d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,15 +45,13 @@ class Views:
         return [(rounded(input_hw[0], scale), rounded(input_hw[1], scale)) for scale in self.scales]
 
 
-def make_predictor(model: keras.Model, input_hw: tuple[int, int], views: Views | None = None) -> Predict:
-    """A function from a picture (H, W, 3) uint8 BGR to scores (H, W, C) at the picture's size.
-
-    With several views they are fused with equal weights: P(x) = argmax_c sum_i w_i log P(c | x_i).
-    """
-    chosen = views or Views()
+def make_viewer(
+    model: keras.Model, input_hw: tuple[int, int], chosen: Views
+) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
+    """A function from a picture (H, W, 3) uint8 BGR to the scores (H, W, C) of each view, at the picture's size."""
     networks = {size: at_size(model, size) for size in chosen.sizes(input_hw)}
 
-    def predict(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def see(image_bgr: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         seen = []
         for size, network in networks.items():
             fit = Fit.plan((image_bgr.shape[0], image_bgr.shape[1]), size)
@@ -61,6 +60,20 @@ def make_predictor(model: keras.Model, input_hw: tuple[int, int], views: Views |
             if chosen.flip:
                 mirrored = _scores(network, np.ascontiguousarray(batch[:, :, ::-1]))
                 seen.append(upscale_logits(np.ascontiguousarray(mirrored[:, ::-1]), fit))
+        return seen
+
+    return see
+
+
+def make_predictor(model: keras.Model, input_hw: tuple[int, int], views: Views | None = None) -> Predict:
+    """A function from a picture (H, W, 3) uint8 BGR to scores (H, W, C) at the picture's size.
+
+    With several views they are fused with equal weights: P(x) = argmax_c sum_i w_i log P(c | x_i).
+    """
+    see = make_viewer(model, input_hw, views or Views())
+
+    def predict(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen = see(image_bgr)
         return seen[0] if len(seen) == 1 else fuse_views([log_softmax(view) for view in seen])
 
     return predict

@@ -24,9 +24,9 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_streets(tmp_path_factory.mktemp("data") / "streets", 12)
 
 
-def nearest_color_network() -> keras.Model:
+def nearest_color_network(input_hw: tuple[int | None, int | None] = (None, None)) -> keras.Model:
     """Scores minus the squared distance to each class's drawn colour, so that its answers are known to be right."""
-    inputs = keras.Input((None, None, 3))
+    inputs = keras.Input((*input_hw, 3))
     x = keras.layers.AveragePooling2D(4)(inputs)
     layer = keras.layers.Conv2D(4, 1)
     network = keras.Model(inputs, layer(x))
@@ -79,6 +79,16 @@ def write_teacher(folder: Path) -> Path:
     card = ModelCard(name="edgeseg-wide", input_hw=(96, 128), licence="drawn by the test")
     (folder / "card.json").write_text(card.model_dump_json(), "utf-8")
     return folder / "best.keras"
+
+
+def write_color_network(folder: Path) -> Path:
+    """A run folder of the network that knows the colours of the drawn streets, for 128x96."""
+    folder.mkdir(parents=True)
+    network = nearest_color_network((96, 128))
+    network.save(folder / "best.keras")
+    card = ModelCard(name="edgeseg-colors", input_hw=(96, 128), licence="drawn by the test")
+    (folder / "card.json").write_text(card.model_dump_json(), "utf-8")
+    return folder
 
 
 def write_recipe(path: Path, fields: dict[str, Any]) -> Path:
