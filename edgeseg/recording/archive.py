@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
+import sys
 import threading
 import time
 from collections import Counter
@@ -47,6 +49,10 @@ class _Seen(NamedTuple):
     listing: Listing
     before: int
     ours: set[int]
+
+    def is_ours(self, number: int) -> bool:
+        """Whether that segment was open then or is newer: it may have been closed since."""
+        return number > self.before or number in self.ours
 
 
 class Archive:
@@ -260,7 +266,8 @@ class Archive:
     def _look(self) -> _Seen:
         """Finds out what lies there."""
         with self._lock:
-            before, ours = self._number, set(self._open)
+            # Before the first one opens it nothing can be anybody's.
+            before, ours = self._number if self._users else sys.maxsize, set(self._open)
         listing = list_archive(self.folder)
         if listing.bring_home():
             listing = list_archive(self.folder)
@@ -269,11 +276,17 @@ class Archive:
 
     def _take_in(self, seen: _Seen) -> None:
         found = seen.listing.gather()
-        self._marks.take_over(seen.listing.marks)
+        there = {file.place for file in seen.listing.files}
+        lone = [it for it in seen.listing.marks if it not in there and not seen.is_ours(it[1])]
+        self._marks.take_over(set(seen.listing.marks) - set(lone))
+        for place in lone:
+            # Somebody has deleted the recording of an event: its neighbours are not kept for it any more.
+            with contextlib.suppress(OSError):
+                self._marks.drop(place)
         with self._lock:
             begun = {it.place: it.begun_boot_ns for it in self._segments}
             # What was closed meanwhile may have been seen and may not.
-            fresh = [it for it in self._segments if it.name.number > seen.before or it.name.number in seen.ours]
+            fresh = [it for it in self._segments if seen.is_ours(it.name.number)]
             self._number = max(self._number, *(file.name.segment.number for file in seen.listing.files), 0)
             known = {it.name.number for it in fresh} | set(self._open)
             self._segments = [
@@ -282,10 +295,8 @@ class Archive:
 
     def _repair(self, seen: _Seen) -> bool:
         """Repairs what was cut off; returns whether there was anything."""
-        parts = [file for file in seen.listing.parts if file.name.segment.number not in seen.ours]
-        if self._users:
-            # One that was begun after we looked may be there as well, and may be closed by now.
-            parts = [file for file in parts if file.name.segment.number <= seen.before]
+        # One that was begun after we looked may be there as well, and may be closed by now.
+        parts = [file for file in seen.listing.parts if not seen.is_ours(file.name.segment.number)]
         repairs = repair_files(Path(file.path) for file in parts)
         if not repairs:
             return False

@@ -323,6 +323,22 @@ def test_kept_minutes_survive_a_restart_and_their_age(tmp_path: Path, opener: Op
     assert _numbers(archive) == [2, 3, 4]
 
 
+def test_an_event_whose_recording_is_gone_keeps_nothing(tmp_path: Path, opener: Opener) -> None:
+    """Its neighbours would stay for ever otherwise, whatever the age that was asked for."""
+    clock = FakeClock(wall_s=NOON)
+    clock.right = True
+    names = [_put(tmp_path, number, NOON - 1000) for number in range(1, 4)]
+    first, events = opener(tmp_path, clock)
+    first.mark((tmp_path, 2), events.add("person_in_path", "somebody"))
+    opener.close(first)
+    for suffix in (".mp4", ".jsonl"):
+        (tmp_path / f"{names[1]}{suffix}").unlink()
+    archive, _ = opener(tmp_path, clock, age=200.0)
+    archive.tidy()
+    assert _numbers(archive) == []
+    assert list_names(tmp_path) == [".edgeseg.lock"]
+
+
 def test_a_new_limit_is_reached_bit_by_bit(tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that deletes thousands of files at once has no time for what is being recorded."""
     monkeypatch.setattr(archive_module, "BATCH", 2)
