@@ -206,6 +206,31 @@ def pseudo_label(
 
 
 @app.command()
+def explain(
+    picture: Annotated[Path, typer.Argument(help="a picture")],
+    model: Annotated[Path, typer.Option(help="a run folder, or a .keras with its card.json beside it")],
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="one of road, vehicle, person; as often as you like")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="the folder for PICTURE-CLASS.png")] = Path(),
+    layer: Annotated[str | None, typer.Option(help="whose maps are looked at (default: the deepest)")] = None,
+) -> None:
+    """Draw what in a picture spoke for a class where the network saw it (Seg-Grad-CAM)."""
+    chosen = classes or ["person"]
+    if foreign := [name for name in chosen if name not in CLASS_NAMES]:
+        raise UsageError(f"--class {foreign[0]}: not one of {', '.join(CLASS_NAMES)}")
+
+    from edgeseg.labels import read_image
+    from train.explain import write_explanation
+    from train.network_file import load_network
+
+    image = read_image(picture)
+    network = load_network(model)
+    for name in chosen:
+        print(write_explanation(network, picture, image, name, out, layer))
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="a run folder")]) -> None:
     """Draw a run's curves, confusion matrices and predictions again."""
     from train.report import write_report
