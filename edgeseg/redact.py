@@ -6,17 +6,21 @@ import re
 
 HIDDEN = "***"
 
-# With one slash too: what was taken for a path has lost the other.
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://?)(\S*)")
+# With one slash too: what was taken for a path has lost the other. No scheme is longer, and with a limit a text of any
+# length takes no more than its length.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{1,20}://?)(\S*)")
 # Cameras take the password in the query (`?user=admin&password=x`), and some in the path (`/user=admin_password=x_`).
-_NAMES = (
-    "user|username|user-id|usr|login|pass|passwd|password|pwd|pw|psw|token|auth|authorization|key|apikey|secret|sig|"
-    "signature|session|passphrase|streamid"
+_NAME = re.compile(
+    r"(?<![A-Za-z0-9])(?:user|username|user-id|usr|login|pass|passwd|password|pwd|pw|psw|token|auth|authorization|key|"
+    r"apikey|secret|sig|signature|session|passphrase|streamid)$",
+    re.IGNORECASE,
 )
-_PARAMETER = re.compile(rf"((?<![A-Za-z0-9])(?:{_NAMES})=)[^&;\s/]*", re.IGNORECASE)
+# And what says so somewhere in its name: loginpas, access_token, user_pwd, --rtsp-password.
+_TELLING = re.compile(r"pass|pwd|token|secret|login|credential|api[_-]?key", re.IGNORECASE)
+_PARAMETER, _VALUE = re.compile(r"(?<![\w-])[\w-]+="), re.compile(r"[^&;\s/]*")
+_FLAG, _WORD = re.compile(r"(?<!\S)--?[\w-]+\s+"), re.compile(r"\S+")
 # What RTMP servers know a stream by is all that protects it: the last part of a path that has more than one.
 _STREAM_KEY = re.compile(r"(rtmps?://[^/\s]+(?:/[^/\s?]+)+/)[^/\s?'\"]+", re.IGNORECASE)
-_FLAG = re.compile(rf"((?<!\S)--?(?:{_NAMES})\s+)\S+", re.IGNORECASE)
 
 
 def redact(text: str) -> str:
@@ -27,7 +31,7 @@ def redact(text: str) -> str:
     """
     text = _ADDRESS.sub(lambda match: match[1] + _redact_rest(match[2]), text)
     text = _STREAM_KEY.sub(rf"\g<1>{HIDDEN}", text)
-    return _FLAG.sub(rf"\g<1>{HIDDEN}", _PARAMETER.sub(rf"\g<1>{HIDDEN}", text))
+    return _hide_after(_FLAG, _WORD, _hide_after(_PARAMETER, _VALUE, text))
 
 
 def _redact_rest(rest: str) -> str:
@@ -38,3 +42,16 @@ def _redact_rest(rest: str) -> str:
         # What looks like a port may be a password with a `/` in it.
         end = rest.rfind("@")
     return HIDDEN + rest[end:] if end > 0 else rest
+
+
+def _hide_after(names: re.Pattern[str], values: re.Pattern[str], text: str) -> str:
+    """Hides the value behind every name that tells that it is a secret."""
+    pieces, done = [], 0
+    for match in names.finditer(text):
+        name = match[0].rstrip().rstrip("=")
+        if match.start() < done or not (_NAME.search(name) or _TELLING.search(name)):
+            continue
+        value = values.match(text, match.end())
+        pieces += [text[done : match.end()], HIDDEN if value else ""]
+        done = value.end() if value else match.end()
+    return "".join([*pieces, text[done:]])
