@@ -232,17 +232,21 @@ class Archive:
             return oldest is not None
 
     def repair(self) -> None:
-        """Makes segments of what nobody writes any more and that has no name yet. Raises OSError.
+        """Makes segments of what nobody writes any more and that has no name yet. Raises OSError."""
+        with self._disk:
+            # What refused on a disk that was away may not on one that is back.
+            self._stuck.clear()
+            self._unnamed.clear()
+            seen = self._look()
+            self._take_in(self._look() if self._repair(seen) else seen)
 
-        Makes the folder again when somebody has deleted it, unless the disk has gone with it.
-        """
+    def restore(self) -> None:
+        """Makes the folder again when somebody has deleted it, unless its disk is gone with it. Raises OSError."""
         with self._disk:
             if not self.folder.exists() and self.folder.parent.stat().st_dev == self._device:
                 self.folder.mkdir()
                 self._held.release()
                 self._held.hold()
-            seen = self._look()
-            self._take_in(self._look() if self._repair(seen) else seen)
 
     def _has_work(self) -> bool:
         """Whether to go through all segments. Raises OSError when the disk is gone."""

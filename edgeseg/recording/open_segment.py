@@ -21,7 +21,6 @@ class OpenSegment:
         self._files: dict[str, io.FileIO] = {}
         self._sizes: dict[str, int] = {}
         self._named = False
-        folder.mkdir(parents=True, exist_ok=True)
         try:
             for suffix in (VIDEO, RECORDS) if records else (VIDEO,):
                 self._files[suffix] = io.FileIO(self._path(suffix, part=True), "x+")

@@ -229,6 +229,7 @@ class Writer:
         take = job.take
         assert take.sets is not None
         header = write_header(*take.size_wh, take.sets, round(self._config.segment))
+        self._make_folder()
         name = self._archive.begin(self._boot_ns(take))
         try:
             file = OpenSegment(self._folder, name, header, records=self._config.records)
@@ -285,23 +286,34 @@ class Writer:
         """Goes on recording if the disk takes something again."""
         if self._jobs or not self._pause.is_due():
             return
+        archive = self._archive
         try:
             self._open()
-            self._archive.repair()
-            wanted = self._archive.limits.free
+            # First what is quickly seen, for this goes on as long as the disk is away: to list the files of a month
+            # takes a board seconds.
+            archive.restore()
+            wanted = archive.limits.free
             # An eighth more, or it would pause again at once.
-            if self._archive.tend() is not None or self._archive.free_bytes() < wanted + wanted // 8:
+            if archive.free_bytes() < wanted + wanted // 8:
                 return
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             probe = self._folder / ".edgeseg-room"
             try:
                 self._with_room(partial(probe.write_bytes, bytes(PROBE_BYTES)))
             finally:
                 probe.unlink(missing_ok=True)
+            archive.repair()
+            if archive.tend() is not None:
+                return
         except (OSError, SinkUnavailableError) as error:
             logger.debug("%s: still paused: %s", self._folder, error)
             return
         self._pause.end()
+
+    def _make_folder(self) -> None:
+        """Makes the folder of the camera. Not that of the archive: where that is missing, its disk may be."""
+        if self._folder != self._archive.folder:
+            self._folder.mkdir(exist_ok=True)
 
     def _open(self) -> None:
         if not self._opened:

@@ -219,6 +219,24 @@ def test_one_that_cannot_be_deleted_does_not_stop_the_others(tmp_path: Path, ope
         subprocess.run(["chattr", "-i", str(stuck)], capture_output=True, check=False)
 
 
+def test_what_could_not_be_deleted_can_be_when_the_disk_is_back(
+    tmp_path: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _put(tmp_path, 1, NOON, 1000)
+    archive, _ = opener(tmp_path, size=1)
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    while archive.make_room():
+        assert _numbers(archive) == [1]
+    monkeypatch.undo()
+    archive.repair()
+    assert archive.make_room()
+    assert _numbers(archive) == []
+
+
 def test_too_old_goes_by_the_calendar(tmp_path: Path, opener: Opener) -> None:
     clock = FakeClock(wall_s=NOON)
     clock.right = True
@@ -449,6 +467,7 @@ def test_a_folder_that_was_deleted_is_made_again(tmp_path: Path, opener: Opener)
     _put(folder, 1, NOON)
     shutil.rmtree(folder)
     assert isinstance(archive.tend(), FileNotFoundError)
+    archive.restore()
     archive.repair()
     assert archive.segments() == []
     assert archive.tend() is None
@@ -461,8 +480,7 @@ def test_the_folder_of_a_disk_that_is_gone_is_not_made_on_another(tmp_path: Path
     with mount_disk(tmp_path / "disk", 2) as disk:
         archive, _ = opener(disk / "recordings")
         archive.folder = tmp_path / "recordings"
-        with pytest.raises(FileNotFoundError):
-            archive.repair()
+        archive.restore()
     assert not (tmp_path / "recordings").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 from edgeseg.frame import Frame, Segmentation
+from edgeseg.recording import archive as archive_module
 from edgeseg.recording import take, writer
 from edgeseg.recording.name import VIDEO
+from edgeseg.recording.segment import Listing, list_archive
 from edgeseg.sinks.sink import PassedOver, Result
 from tests.edgeseg.program import count_frames, limit_file_size, mount_disk
 from tests.edgeseg.recording.clocks import SECOND
@@ -164,6 +167,62 @@ def test_what_a_refused_write_leaves_is_whole(
     assert running.recorder.status().deleted == 0
     assert _pictures(running) == running.recorder.status().pictures
     assert list(tmp_path.rglob("*.part")) == []
+
+
+def test_a_disk_that_takes_nothing_is_not_listed_again_and_again(
+    open_recorder: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card that failed is read-only for good; to list the files of a month every two seconds would end the view."""
+    tries: list[None] = []
+    listings: list[Path] = []
+    with open_recorder(segment="60s", picture="raw") as running:
+        restore = running.archive.restore
+
+        def count_and_list(folder: Path) -> Listing:
+            listings.append(folder)
+            return list_archive(folder)
+
+        monkeypatch.setattr(running.archive, "restore", lambda: tries.append(restore()))
+        monkeypatch.setattr(archive_module, "list_archive", count_and_list)
+        with limit_file_size(300_000):
+            Camera(running).write_until(lambda: _is_paused(running))
+            wait_until(lambda: len(tries) > 3)
+            assert listings == []
+        wait_until(lambda: "recording_resumed" in running.kinds())
+        assert listings
+
+
+def test_a_folder_that_is_deleted_is_made_again(open_recorder: Open, tmp_path: Path) -> None:
+    with open_recorder(**KEYS) as running:
+        camera = Camera(running)
+        camera.write(5)
+        shutil.rmtree(tmp_path / "recordings")
+        camera.write_until(lambda: _is_paused(running))
+        wait_until(lambda: not _is_paused(running))
+        camera.write(10)
+    assert len(list((tmp_path / "recordings").glob("*.mp4"))) >= 2
+
+
+def test_nothing_is_recorded_where_a_disk_was(
+    open_recorder: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the place where it was mounted is the card of the system, which it would fill."""
+    folder = tmp_path / "stick" / "recordings"
+    with open_recorder(folder, **KEYS) as running:
+        camera = Camera(running)
+        camera.write(5)
+        running.archive._device = -1
+        folder.rename(tmp_path / "drawer")
+        camera.write_until(lambda: _is_paused(running))
+        tries: list[None] = []
+        restore = running.archive.restore
+        monkeypatch.setattr(running.archive, "restore", lambda: tries.append(restore()))
+        wait_until(lambda: len(tries) > 3)
+        assert not folder.exists()
+        (tmp_path / "drawer").rename(folder)
+        wait_until(lambda: not _is_paused(running))
+        camera.write(5)
+    assert _pictures(running) == running.recorder.status().pictures
 
 
 def test_a_disk_that_goes_away_and_comes_back(open_recorder: Open, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ FRAGMENTS = cut_up(SAMPLES, 5)
 
 
 def test_it_gets_the_name_that_is_known_at_its_end(tmp_path: Path) -> None:
+    (tmp_path / "front").mkdir()
     segment = OpenSegment(tmp_path / "front", EARLY, HEADER, records=True)
     for number, fragment in enumerate(FRAGMENTS):
         segment.append(fragment, b'{"fragment": %d}\n' % number)
