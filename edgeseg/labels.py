@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError, explain
 from edgeseg.fields import Part
-from edgeseg.sources import PICTURE_SUFFIXES
+from edgeseg.sources import PICTURE_SUFFIXES, is_folder
 from edgeseg.sources.picture_file import check_picture_file
 
 LABEL_SUFFIXES = (".png",)
@@ -250,7 +250,7 @@ def _imread(path: Path, flags: int) -> NDArray[Any]:
 
 
 def _by_stem(folder: Path, suffixes: tuple[str, ...], ending: str, problems: list[str]) -> dict[str, Path]:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputNotFoundError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):

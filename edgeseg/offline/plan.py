@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from edgeseg.errors import InputNotFoundError, explain
 from edgeseg.redact import redact
-from edgeseg.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from edgeseg.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_folder
 from edgeseg.sources.pictures import list_pictures
 
 Kind = Literal["video", "picture", "pictures"]
@@ -148,7 +148,7 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def _find(given: Path, outputs: frozenset[Path]) -> list[tuple[Path, Kind]]:
-    if given.is_dir():
+    if is_folder(given):
         try:
             files = sorted(path for path in given.iterdir() if path.is_file() and path.resolve() not in outputs)
         except OSError as error:

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from edgeseg.sources.camera import CameraMode
     from edgeseg.sources.orientation import Orientation
 
-__all__ = ["PICTURE_SUFFIXES", "SOURCE_HELP", "VIDEO_SUFFIXES", "Signal", "Source", "is_camera", "open_source"]
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "SOURCE_HELP",
+    "VIDEO_SUFFIXES",
+    "Signal",
+    "Source",
+    "is_camera",
+    "is_folder",
+    "open_source",
+]
 
 SOURCE_HELP = (
     "a camera (0, /dev/v4l/by-id/..., csi:), a stream (rtsp://, http://, udp://), a video file, a picture or a folder "
@@ -115,17 +124,21 @@ def _open_file(uri: str, live: bool, loop: bool, pictures_fps: float | None) -> 
     if not uri:
         raise UsageError(f"'': no such kind of source; give {SOURCE_HELP}")
     path = Path(uri)
-    try:
-        is_folder = path.is_dir()
-    except OSError as error:
-        raise InputNotFoundError(f"{uri}: cannot be looked at: {explain(error)}; check the path") from error
-    if is_folder or path.suffix.lower() in PICTURE_SUFFIXES:
+    if is_folder(path) or path.suffix.lower() in PICTURE_SUFFIXES:
         from edgeseg.sources.pictures import DEFAULT_FPS, PictureSource
 
         return PictureSource(path, live=live, loop=loop, fps=pictures_fps or DEFAULT_FPS)
     from edgeseg.sources.video import VideoFileSource
 
     return VideoFileSource(path, live=live, loop=loop)
+
+
+def is_folder(path: Path) -> bool:
+    """Returns whether `path` is a folder. Raises InputNotFoundError where nobody may look, or no file can be."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise InputNotFoundError(f"{path}: cannot be looked at: {explain(error)}; check the path") from error
 
 
 def is_endless(uri: str) -> bool:

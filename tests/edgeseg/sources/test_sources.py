@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from edgeseg.sources.pictures import PictureSource
 from edgeseg.sources.reconnecting import ReconnectingSource
 from edgeseg.sources.synthetic import SyntheticSource
 from edgeseg.sources.video import VideoFileSource
+from tests.edgeseg.program import environment
 
 
 def test_each_kind(tmp_path: Path) -> None:
@@ -80,3 +84,27 @@ def test_a_file_in_dev_shm_is_no_camera(tmp_path: Path) -> None:
 def test_a_name_that_no_file_can_have_is_told_in_one_line() -> None:
     with pytest.raises(InputNotFoundError, match="cannot be looked at: file name too long"):
         open_source("x" * 5000, live=True)
+
+
+def test_what_this_user_may_not_look_into_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    script = (
+        "import pathlib, sys; from edgeseg.offline.plan import plan_items; from edgeseg.sources import open_source;"
+        "file = pathlib.Path(sys.argv[1]); print(*plan_items([file], file.parent.parent / 'out').errors);"
+        "open_source(str(file), live=True)"
+    )
+    # Root may look everywhere, unless it does without that right.
+    prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    file = tmp_path / "closed" / "x.mp4"
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", script, str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+    line = f"{file}: cannot be looked at: permission denied; check the path"
+    assert (done.stdout.strip(), done.stderr.splitlines()[-1]) == (
+        line,
+        f"edgeseg.errors.InputNotFoundError: {line}",
+    )
