@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: at any moment of a command, and however often, they end it and nothing else.
+"""Ctrl-C, SIGTERM, a terminal that goes away: at any moment of a command, however often, they end it and nothing else.
 
 Light on purpose: this is imported, and the handlers are set, before anything that takes time.
 """
@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: SIGHUP comes when the terminal goes, an ssh connection say; where a configuration is reloaded it means that instead.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 1.0
 
 
@@ -47,7 +48,9 @@ class StopSignals:
     def install(self) -> None:
         """Sets the handlers; only the main thread may."""
         for number in SIGNALS:
-            signal.signal(number, self._handle)
+            # Whoever started it with nohup wants it to go on.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._handle)
 
     def ignore(self) -> None:
         """Ignores the signals from here on: the command is over, its exit code decided."""

@@ -21,7 +21,7 @@ class PathSink:
     def __init__(self, config: PathConfig, events: Events, camera: str) -> None:
         self._events, self._camera = events, camera
         self._path = PersonInPath(config)
-        self._next: PathConfig | None = None
+        self._wanted = config
 
     @property
     def person_in_path(self) -> bool:
@@ -31,11 +31,11 @@ class PathSink:
     @property
     def config(self) -> PathConfig:
         """What it goes by."""
-        return self._next or self._path.config
+        return self._wanted
 
     def use(self, config: PathConfig) -> None:
         """Goes by another configuration from the next result on; may come from any thread."""
-        self._next = config
+        self._wanted = config
 
     def __enter__(self) -> PathSink:
         return self
@@ -46,8 +46,7 @@ class PathSink:
         self._tell(self._path.end("the run has ended"))
 
     def write(self, result: Result) -> None:
-        config, self._next = self._next, None
-        if config is not None and config != self._path.config:
+        if (config := self._wanted) != self._path.config:
             self._tell(self._path.end("the path is another one now"))
             self._path = PersonInPath(config)
         self._tell(self._path.update(result.segmentation))

@@ -53,7 +53,7 @@ def assert_complete(stdout: str, video: Path, records: Path) -> None:
     assert [json.loads(line)["index"] for line in lines] == sorted({json.loads(line)["index"] for line in lines})
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_it_runs(tmp_path: Path, number: signal.Signals) -> None:
     video, records = tmp_path / "out.mp4", tmp_path / "out.jsonl"
     with start_edgeseg("run", SOURCE, "--save", video, "--save", records, "--http", "127.0.0.1:0") as process:
@@ -61,6 +61,20 @@ def test_a_signal_while_it_runs(tmp_path: Path, number: signal.Signals) -> None:
         process.send_signal(number)
         assert_complete(assert_ended_well(process), video, records)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "out.mp4"]
+
+
+def test_nohup_is_heeded() -> None:
+    before = {number: signal.getsignal(number) for number in shutdown.SIGNALS}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        StopSignals().install()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        StopSignals().install()
+        assert callable(signal.getsignal(signal.SIGHUP))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("wait_s", [0.0, 0.05, 0.1, 0.2, 0.4, 0.8])
