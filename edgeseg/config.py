@@ -225,7 +225,9 @@ class Config(Part):
         """Returns every camera by its name, each with what `camera:` says for all; a single one is "camera"."""
         common = {name: getattr(self.camera, name) for name in CameraConfig.model_fields}
         if self.source is not None:
-            return {SINGLE_CAMERA: NamedCamera(source=self.source, person_in_path=self.person_in_path, **common)}
+            # A copy: what has been read from a file is not read again, and a size is no text any more.
+            camera = NamedCamera(source=self.source, person_in_path=self.person_in_path)
+            return {SINGLE_CAMERA: camera.model_copy(update=common)}
         common["person_in_path"] = self.person_in_path
         return {
             name: camera.model_copy(

@@ -63,3 +63,14 @@ def test_an_editor_can_be_given_the_schema() -> None:
     schema = Config.model_json_schema()
     assert schema["additionalProperties"] is False
     assert set(schema["properties"]) == set(allowed_keys(()))
+
+
+def test_a_single_camera_is_what_camera_says_of_all() -> None:
+    """With a size the default configuration of the service could not be run."""
+    told = {"size": "1280x720", "fps": 30, "format": "YUYV", "rotate": 90, "flip": "vertical"}
+    config = Config.model_validate({"source": "/dev/video0", "camera": told})
+    (camera,) = config.named_cameras().values()
+    assert (camera.source, camera.size, camera.fps, camera.format) == ("/dev/video0", (1280, 720), 30, "YUYV")
+    assert (camera.rotate, camera.flip) == (90, "vertical")
+    several = Config.model_validate({"cameras": {"front": {"source": "0"}}, "camera": told})
+    assert several.named_cameras()["front"].size == (1280, 720)
