@@ -270,11 +270,15 @@ async function poll() {
   }
   const was = connected;
   connected = state !== null;
-  if (state) show(state);
-  if (connected !== was) showPlace();
-  for (const camera of cameras.values()) camera.show(connected);
-  showLink();
-  setTimeout(poll, POLL_MS);
+  try {
+    if (state) show(state);
+    if (connected !== was) showPlace();
+    for (const camera of cameras.values()) camera.show(connected);
+    showLink();
+  } finally {
+    // Whatever goes wrong: a page that asks no more would go on saying what was true once.
+    setTimeout(poll, POLL_MS);
+  }
 }
 
 const paths = new PathEditor(chosen, cameras);

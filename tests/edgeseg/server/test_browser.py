@@ -372,3 +372,12 @@ def test_who_is_in_the_path_is_said(open_page: OpenPage, tmp_path: Path) -> None
         with Drive(site.cameras[0], [site.path]):
             page.wait_for_selector("#path-state:text('A person is in the path')")
             assert page.locator('.corridor[data-inside="true"]').count() == 1
+            outline = page.locator(".corridor polygon")
+            assert outline.is_visible()
+            # Over what is said instead of a picture it would only be in the way.
+            site.cameras[0].health.lost("unplugged")
+            page.wait_for_selector(".veil:not([hidden])")
+            assert not outline.is_visible()
+            site.cameras[0].health.back()
+            page.wait_for_selector(".veil", state="hidden")
+            assert outline.is_visible()
