@@ -27,12 +27,14 @@ def describe(
     quantization: Quantization,
     metrics: Mapping[str, Metrics],
     temperature: float = 1.0,
+    offsets: tuple[float, ...] = (),
     calibration: Calibration | None = None,
 ) -> ModelCard:
     """The card of one converted model.
 
     Training's own metrics are dropped: they belong to another size and another runtime. `metrics` are those that the
-    device's own Segmenter measured, as is `calibration`; `temperature` was folded into the last layer.
+    device's own Segmenter measured, as is `calibration`; `temperature` and `offsets` were folded into the
+    last layer.
     """
     changes = {
         "version": edgeseg.__version__,
@@ -41,6 +43,7 @@ def describe(
         "quantization": quantization,
         "metrics": dict(metrics),
         "temperature": temperature,
+        "offsets": offsets,
         "calibration": calibration and calibration.model_dump(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }

@@ -1,4 +1,4 @@
-"""The whole conversion in order: find the temperature, quantise, run both models on labelled pictures, judge, write."""
+"""The whole conversion in order: scale the scores, quantise, run both models on labelled pictures, judge, write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convert.gate import enforce, judge_loss, judge_ops, tabulate
 from convert.graph import read_ops
 from convert.handover import HandOver, LabelledSet, read_hand_over
 from convert.report import write_report
-from convert.temperature import fit_temperature, sample_scores
+from convert.scaling import Scaling, fit_scaling, sample_scores
 from convert.verify import compare
 from edgeseg.errors import SinkUnavailableError, UsageError
 from edgeseg.labels import LabelMapping, find_pairs
@@ -64,7 +64,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
     from convert.quantize import (
         convert_float,
         convert_int8,
-        fold_temperature,
+        fold_scaling,
         has_linear_end,
         load_network,
         resize_network,
@@ -72,7 +72,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
 
     console.print(f"{hand_over.network}: converting for {input_hw[1]}x{input_hw[0]}")
     network = resize_network(load_network(hand_over.network), input_hw)
-    temperature = 1.0
+    scaling = Scaling.none(len(trained.classes))
 
     def describe_model(
         quantization: Quantization, metrics: dict[str, Metrics], calibration: Calibration | None = None
@@ -83,19 +83,20 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
             output_hw=network.output_shape[1:3],
             quantization=quantization,
             metrics=metrics,
-            temperature=temperature,
+            temperature=scaling.temperature,
+            offsets=scaling.offsets,
             calibration=calibration,
         )
 
     float_bytes = convert_float(network)
     if has_linear_end(network) and all(op.builtin for op in read_ops(float_bytes)):
-        console.print(f"finding the temperature on {len(pairs)} pictures")
+        console.print(f"finding temperature and offsets of the scores on {len(pairs)} pictures")
         with _open_folder(request.out) as folder:
             with _naming(request.out):
                 write_model(folder / "as-trained.tflite", float_bytes, describe_model("float32", {}))
             with Segmenter(folder / "as-trained.tflite") as segmenter:
-                temperature = fit_temperature(*sample_scores(segmenter, pairs, mapping))
-        fold_temperature(network, temperature)
+                scaling = fit_scaling(*sample_scores(segmenter, pairs, mapping))
+        fold_scaling(network, scaling.temperature, scaling.offsets)
         float_bytes = convert_float(network)
     console.print(f"calibrating on {len(images)} pictures")
     int8_bytes = convert_int8(network, lambda: iterate_samples(images, input_hw, trained.input.fit))
@@ -126,7 +127,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
 
         # Both files need a card before the device's Segmenter takes them, and figures before they leave this folder.
         float_path, int8_path = write(float_bytes, "float32", {}), write(int8_bytes, "int8", {})
-        comparison = compare(float_path, int8_path, pairs, mapping, dataset, console, temperature)
+        comparison = compare(float_path, int8_path, pairs, mapping, dataset, console, scaling)
         before, after = comparison.before, comparison.after
         write(float_bytes, "float32", {dataset: before.metrics()}, comparison.float_confidence.calibration(dataset))
         figures = {dataset: after.metrics(), f"{dataset}, float32": before.metrics()}

@@ -16,14 +16,14 @@ _INK, _GRID, _BAR, _MISS = (40, 40, 40), (215, 215, 215), (190, 130, 60), (140, 
 
 
 def draw_reliability(before: Reliability, after: Reliability) -> NDArray[np.uint8]:
-    """Two panels beside each other, (H, W, 3) uint8 BGR: before and after the temperature.
+    """Two panels beside each other, (H, W, 3) uint8 BGR: as trained and scaled.
 
     A bar is the share of right pixels among those of like confidence; what lacks to the mean confidence or goes beyond
     it is red; the line below shows how the pixels spread over the bins.
     """
     width = _LEFT + 2 * _SIDE + _GAP + 20
     canvas = np.full((_TOP + _SIDE + _BOTTOM, width, 3), 255, np.uint8)
-    for place, (title, counts) in enumerate((("before", before), ("after", after))):
+    for place, (title, counts) in enumerate((("as trained", before), ("scaled", after))):
         _draw_panel(canvas, _LEFT + place * (_SIDE + _GAP), title, counts)
     caption = "share of right pixels (0..1) against confidence (0..1); red: the gap between the two"
     _write(canvas, caption, (_LEFT, _TOP + _SIDE + 52))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,14 @@ def resize_network(network: keras.Model, input_hw: tuple[int, int]) -> keras.Mod
 def has_linear_end(network: keras.Model) -> bool:
     """True when the scores come out of a convolution as they are, so that its weights can scale them."""
     last = network.layers[-1]
-    return isinstance(last, keras.layers.Conv2D) and last.activation is keras.activations.linear
+    return isinstance(last, keras.layers.Conv2D) and last.use_bias and last.activation is keras.activations.linear
 
 
-def fold_temperature(network: keras.Model, temperature: float) -> None:
-    """Divides the scores of a network with a linear end by `temperature`, in the weights of its last layer."""
+def fold_scaling(network: keras.Model, temperature: float, offsets: Sequence[float]) -> None:
+    """Makes the scores of a network with a linear end scores / temperature + offsets, in the weights of that layer."""
     last = network.layers[-1]
-    last.set_weights([weight / np.float32(temperature) for weight in last.get_weights()])
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel / np.float32(temperature), bias / np.float32(temperature) + np.float32(offsets)])
 
 
 def convert_float(network: keras.Model) -> bytes:

@@ -71,11 +71,7 @@ def write_report(
         f"Trained on: {escape(origin or 'not stated')}.</p>",
         "<h2>The gate</h2>",
         _tabulate(["", "checked", "measured", "allowed"], (_show_finding(finding) for finding in findings)),
-        *(
-            _show_comparison(comparison, card.segment_classes, card.temperature, diagram)
-            if comparison is not None
-            else [_NOT_RUN]
-        ),
+        *(_show_comparison(comparison, card, card.segment_classes, diagram) if comparison is not None else [_NOT_RUN]),
         "<h2>Cost on the machine that converted</h2>",
         _tabulate(["", "float32", "INT8"], _list_cost(comparison, sizes)),
         f"<h2>The {len(ops)} ops of the INT8 graph</h2>",
@@ -102,16 +98,18 @@ def name_diagram(page: Path) -> Path:
 
 
 def _show_comparison(
-    comparison: Comparison, classes: tuple[SegmentClass, ...], temperature: float, diagram: bytes
+    comparison: Comparison, card: ModelCard, classes: tuple[SegmentClass, ...], diagram: bytes
 ) -> list[str]:
     before, after = comparison.before, comparison.after
+    offsets = ", ".join(f"{value:+.2f} {name}" for name, value in zip(card.class_names, card.offsets, strict=False))
+    added = f", then shifted: {offsets}" if offsets else ""
     return [
         f"<h2>Quality on {escape(after.dataset)}, {after.images} pictures</h2>",
         _tabulate(["", "float32", "INT8", "points"], _list_quality(before, after)),
         f"<p>Both models agree on {100 * comparison.agreement:.2f} % of the labelled pixels.</p>",
         "<h2>Confidence</h2>",
-        f"<p>The scores were divided by the temperature {temperature:g}, in the last layer, found on these pictures. "
-        "Expected calibration error, the mean gap between confidence and share of right pixels:</p>",
+        f"<p>In the last layer the scores were divided by {card.temperature:g}{escape(added)}, as these pictures "
+        "asked. The expected calibration error is the mean gap between confidence and share of right pixels:</p>",
         _tabulate(["", "float32", "INT8"], _list_errors(comparison)),
         f'<p><img alt="reliability diagram" src="data:image/png;base64,{base64.b64encode(diagram).decode()}"></p>',
         f"<h2>Pictures</h2><p>{_draw_key(classes)}</p>",
@@ -160,12 +158,15 @@ def _list_quality(before: Evaluation, after: Evaluation) -> list[list[str]]:
 def _list_errors(comparison: Comparison) -> list[list[str]]:
     both = comparison.float_confidence, comparison.int8_confidence
 
-    def show(error: float) -> str:
-        return "–" if math.isnan(error) else f"{100 * error:.2f} %"
+    def show(ratio: float) -> str:
+        return "–" if math.isnan(ratio) else f"{100 * ratio:.2f} %"
 
+    scaled = comparison.before.mean_iou_foreground, comparison.after.mean_iou_foreground
     return [
-        ["as trained", *(show(item.before.error()) for item in both)],
-        ["with the temperature", *(show(item.after.error()) for item in both)],
+        ["calibration error as trained", *(show(item.before.error()) for item in both)],
+        ["calibration error scaled", *(show(item.after.error()) for item in both)],
+        ["mean IoU of the foreground as trained", *(show(item.as_trained.mean_iou_foreground()) for item in both)],
+        ["mean IoU of the foreground scaled", *(show(value) for value in scaled)],
     ]
 
 

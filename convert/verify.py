@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from convert.scaling import Scaling
 from edgeseg import benchmark
 from edgeseg.classes import IGNORE_INDEX
 from edgeseg.evaluate import Evaluation
@@ -37,15 +38,19 @@ class Shown:
 
 
 class Confidence:
-    """How sure one model was of what it had right, as training left its scores and with the temperature in them."""
+    """How sure one model was of what it had right, as training left its scores and with them scaled."""
 
-    def __init__(self, temperature: float) -> None:
+    def __init__(self, scaling: Scaling) -> None:
         self.before, self.after = Reliability(), Reliability()
-        self._temperature = np.float32(temperature)
+        #: What the model would have seen with the scores as training left them.
+        self.as_trained = ConfusionMatrix()
+        self._scaling = scaling
 
     def update(self, scores: NDArray[np.float32], truth: NDArray[np.uint8]) -> None:
         """Add one picture: scores (H, W, C) as they leave the graph, classes (H, W)."""
-        self.before.update(scores * self._temperature, truth)
+        unscaled = self._scaling.undo(scores)
+        self.before.update(unscaled, truth)
+        self.as_trained.update(decide(unscaled)[0], truth)
         self.after.update(scores, truth)
 
     def calibration(self, dataset: str) -> Calibration | None:
@@ -80,18 +85,18 @@ def compare(
     mapping: LabelMapping,
     dataset: str,
     console: Console,
-    temperature: float = 1.0,
+    scaling: Scaling,
 ) -> Comparison:
     """Runs both models over every pair, with a progress bar on `console`; `dataset` is what to call the pairs.
 
-    temperature: what the scores of both were divided by in their last layer.
+    scaling: what was done to the scores of both in their last layer.
 
     The figures are those of `edgeseg eval`, but one pass serves both models and shows where they differ. Raises
     DataError that names the first broken file.
     """
     with Segmenter(float_model) as before, Segmenter(int8_model) as after:
         float_counts, int8_counts = ConfusionMatrix(after.card.class_names), ConfusionMatrix(after.card.class_names)
-        float_confidence, int8_confidence = Confidence(temperature), Confidence(temperature)
+        float_confidence, int8_confidence = Confidence(scaling), Confidence(scaling)
         agreed = labelled = 0
         shown: list[Shown] = []
         wanted = {len(pairs) * (2 * place + 1) // (2 * SHOWN_PICTURES) for place in range(SHOWN_PICTURES)}

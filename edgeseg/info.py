@@ -96,8 +96,10 @@ class ModelInfo:
             table.add_row(f"IoU % on {name}", f"{ious}; mean {_percent(figures.mean_iou)}")
         if (found := card.calibration) is not None:
             told = f"wrong by {100 * found.ece:.2f} points in the mean on {found.dataset}"
-            was = f"{100 * found.ece_before:.2f} before the temperature {card.temperature:g}"
-            table.add_row("confidence", f"{told} ({was})")
+            table.add_row("confidence", f"{told} ({100 * found.ece_before:.2f} as trained)")
+            pairs = zip(card.offsets, card.class_names, strict=False)
+            added = ", ".join(f"{offset:+.2f} {name}" for offset, name in pairs)
+            table.add_row("scores", f"of training, divided by {card.temperature:g}{added and f', then {added}'}")
         table.add_row(
             "made", f"{card.created or 'date not stated'}; training run {card.training_sha256 or 'not stated'}"
         )

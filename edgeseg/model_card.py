@@ -104,7 +104,7 @@ class ReliabilityBin(Part):
 
 class Calibration(Part):
     """How far the confidence can be believed on one data set: the expected calibration error, 0..1, before and after
-    the temperature, and what it is made of (edgeseg/reliability.py)."""
+    temperature and offsets, and what it is made of (edgeseg/reliability.py)."""
 
     dataset: str
     ece_before: Annotated[float, Field(ge=0, le=1)]
@@ -128,9 +128,10 @@ class ModelCard(Part):
     )
     input: InputContract = InputContract()
     quantization: Literal["int8", "float32"] = "float32"
-    # What training's scores were divided by in the last layer, for the confidence to be true; the class stays the same.
-    # The scores that leave the graph need nothing more.
+    # What training's scores were divided by, and what was then added to those of each class, in the last layer, for the
+    # confidence to be true. The scores that leave the graph need nothing more.
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    offsets: tuple[float, ...] = ()
     calibration: Calibration | None = None
     licence: str = ""
     # The pretrained weights that training started from, with their data and licence.

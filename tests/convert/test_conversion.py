@@ -110,7 +110,7 @@ def test_op_off_xnnpack_fails_the_gate(tmp_path: Path, console: Console) -> None
     assert "HARD_SWISH" in str(caught.value)
     assert list((tmp_path / "models").iterdir()) == []
     # What no weights can scale is left as it is.
-    assert "temperature" not in console.export_text()
+    assert "temperature and offsets" not in console.export_text()
 
 
 def test_what_the_run_does_not_say_must_be_given(color_run: Path, tmp_path: Path, console: Console) -> None:

@@ -12,6 +12,7 @@ import pytest
 from convert.gate import judge_loss, judge_ops
 from convert.graph import GraphOp
 from convert.report import write_report
+from convert.scaling import Scaling
 from convert.verify import Comparison, Confidence, Shown
 from edgeseg.benchmark import Comparison as Timings
 from edgeseg.benchmark import Timing
@@ -32,7 +33,7 @@ def _evaluation(wrong: int) -> Evaluation:
 
 def _confidence() -> Confidence:
     """Scores whose halves were nearly sure and wrong every fourth time: with the temperature they are less wrong."""
-    confidence = Confidence(2.0)
+    confidence = Confidence(Scaling(2.0, (0.0, 0.0, 0.0, 0.0)))
     scores = np.zeros((20, 20, 4), np.float32)
     scores[..., 1] = 2.5
     truth = np.where(np.arange(400).reshape(20, 20) % 4, 1, 0).astype(np.uint8)
@@ -51,6 +52,7 @@ def page(tmp_path: Path) -> str:
         input_hw=(64, 96),
         licence="<b>free</b>",
         temperature=2.0,
+        offsets=(0.0, 0.0, 0.0, -1.5),
         trained_on=[TrainingSet(name="a&b", licence="x", images=3)],
     )
     findings = judge_ops(OPS) + judge_loss(before.iou, after.iou)
@@ -78,10 +80,10 @@ def test_page_holds_every_figure(page: str) -> None:
     assert "test 96x64: |fails the gate" in text
     assert "not judged" in text
     # exp(2.5) against three times 1: 80.2 % sure, of 75 % right; without the temperature, 98.0 %.
-    assert "|as trained|" in text
+    assert "|calibration error as trained|" in text
     assert "|23.02 %|" in text
     assert "|5.24 %|" in text
-    assert "divided by the temperature 2," in text
+    assert "divided by 2, then shifted: +0.00 other, +0.00 road, +0.00 vehicle, -1.50 person, as these" in text
 
 
 def test_diagram_lies_in_the_page_and_beside_it(page: str, tmp_path: Path) -> None:

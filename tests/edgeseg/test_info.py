@@ -25,6 +25,7 @@ def model(make_model: Callable[..., Path], tmp_path: Path) -> Path:
         metrics={"CamVid val": Metrics(iou={"road": 0.9512, "person": None}, mean_iou=0.7)},
         taught_by="edgeseg-small, research",
         temperature=1.25,
+        offsets=(0.0, 0.0, 0.0, -1.5),
         calibration=Calibration(dataset="CamVid val", ece_before=0.0312, ece=0.0049, bins=()),
     )
 
@@ -52,6 +53,8 @@ def test_the_command_prints_json_or_a_table(model: Path, capsys: pytest.CaptureF
     for word in (
         "edgeseg-small, research",
         "wrong by 0.49 points",
+        "divided by 1.25",
+        "-1.50 person",
         "tiny 3",
         "non-commercial research",
         "CamVid: 367 pictures",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from convert.card import describe, write_model
-from convert.quantize import convert_float, fold_temperature, has_linear_end, keras, resize_network
-from convert.temperature import PIXELS_PER_PICTURE, fit_temperature, sample_scores
+from convert.quantize import convert_float, fold_scaling, has_linear_end, keras, resize_network
+from convert.scaling import PIXELS_PER_PICTURE, Scaling, fit_scaling, sample_scores
 from edgeseg.labels import LabelMapping, find_pairs
 from edgeseg.model_card import ModelCard
 from edgeseg.segmenter import Segmenter
@@ -26,24 +26,44 @@ def honest(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
-def test_the_temperature_that_was_put_on_is_found(temperature: float) -> None:
+def test_what_was_put_on_is_found(temperature: float) -> None:
     scores, truth = honest(60_000, 0)
-    assert fit_temperature(scores * np.float32(temperature), truth) == pytest.approx(temperature, rel=0.03)
+    offsets = np.array([0.0, 0.3, -0.5, 2.0], np.float32)
+    found = fit_scaling((scores - offsets) * np.float32(temperature), truth)
+    assert found.temperature == pytest.approx(temperature, rel=0.03)
+    assert found.offsets == pytest.approx(offsets, abs=0.06)
+    np.testing.assert_allclose(found.apply(found.undo(scores)), scores, atol=1e-4)
+
+
+def test_rare_classes_that_training_weighed_more_are_seen_as_often_as_they_are() -> None:
+    scores, truth = honest(60_000, 1)
+    weighed = scores + np.float32([0, 0, 0, 1.5])
+    found = fit_scaling(weighed, truth)
+    assert (weighed.argmax(1) == 3).mean() > 1.4 * (scores.argmax(1) == 3).mean()
+    assert (found.apply(weighed).argmax(1) == 3).mean() == pytest.approx((scores.argmax(1) == 3).mean(), rel=0.05)
 
 
 def test_never_wrong_is_not_made_infinitely_sure() -> None:
-    scores = np.eye(4, dtype=np.float32)
-    assert fit_temperature(scores, np.arange(4, dtype=np.uint8)) == pytest.approx(0.1, rel=0.01)
-    assert fit_temperature(np.zeros((0, 4), np.float32), np.zeros(0, np.uint8)) == 1.0
+    scores = np.eye(4, dtype=np.float32).repeat(200, 0)
+    found = fit_scaling(scores, np.arange(4, dtype=np.uint8).repeat(200))
+    assert 0.1 <= found.temperature < 0.3
+    assert fit_scaling(np.zeros((0, 4), np.float32), np.zeros(0, np.uint8)) == Scaling.none(4)
 
 
-def test_folding_divides_the_scores(small_network: Any) -> None:
+def test_a_class_that_the_pictures_lack_is_left_alone() -> None:
+    scores, truth = honest(20_000, 2)
+    seen = truth != 3
+    assert fit_scaling(scores[seen], truth[seen]).offsets[3] == 0.0
+
+
+def test_folding_scales_the_scores(small_network: Any) -> None:
     network = resize_network(small_network, SMALL_HW)
     sample = np.random.default_rng(1).uniform(-1, 1, (1, *SMALL_HW, 3)).astype(np.float32)
     before = np.asarray(network(sample))
     assert has_linear_end(network)
-    fold_temperature(network, 2.5)
-    np.testing.assert_allclose(np.asarray(network(sample)), before / 2.5, atol=1e-6)
+    scaling = Scaling(2.5, (0.0, 0.5, -1.0, 2.0))
+    fold_scaling(network, scaling.temperature, scaling.offsets)
+    np.testing.assert_allclose(np.asarray(network(sample)), scaling.apply(before), atol=1e-5)
     assert not has_linear_end(keras.Model(network.inputs, keras.layers.ReLU()(network.outputs[0])))
 
 
