@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
+import re
 import select
 import signal
 import subprocess
@@ -22,6 +24,9 @@ CHUNK = 1 << 20
 END_S = 0.5
 #: Of its last words so many lines are kept, and so many signs of the one that is told.
 LINES, SIGNS = 20, 200
+#: Of a line without an end so many bytes.
+LONGEST_LINE = 4096
+_LINE_END = re.compile(rb"[\r\n]")
 
 # Linux's own number, which Python 3.10's fcntl does not have.
 F_SETPIPE_SZ = 1031
@@ -136,7 +141,16 @@ class Child:
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
     def _listen(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if text := line.decode("utf-8", "replace").strip():
+        stderr, line = self._process.stderr, b""
+        assert isinstance(stderr, io.BufferedReader)
+        while data := stderr.read1():
+            # Some write over their last line for ever (\r) and never begin another one.
+            *lines, line = _LINE_END.split(line + data)
+            self._hear(*lines)
+            line = line[:LONGEST_LINE]
+        self._hear(line)
+
+    def _hear(self, *lines: bytes) -> None:
+        for line in lines:
+            if text := line[:LONGEST_LINE].decode("utf-8", "replace").strip():
                 self._words.append(text)

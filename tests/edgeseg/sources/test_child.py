@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.errors import SourceUnavailableError
-from edgeseg.sources.child import Child
+from edgeseg.sources.child import LONGEST_LINE, Child
 
 LIMIT_S = 60.0
 
@@ -48,6 +48,8 @@ def wait_until_gone(pid: int) -> None:
         ("exit 0", "has ended with exit code 0"),
         ("echo no camera >&2; exit 3", "has ended with exit code 3: no camera"),
         ("echo ERROR: no camera >&2; echo bye >&2; exit 1", "has ended with exit code 1: ERROR: no camera"),
+        ("printf 'frame 1\\rframe 2\\r' >&2", "has ended with exit code 0: frame 2"),
+        ("printf 'no end' >&2", "has ended with exit code 0: no end"),
         ("kill -9 $$", "was ended by SIGKILL"),
         ("exec >&-; sleep 100", "has closed its output"),
         ("echo cannot open rtsp://admin:hunter2@cam/ >&2", "has ended with exit code 0: cannot open rtsp://***@cam/"),
@@ -58,6 +60,16 @@ def test_how_it_ended_is_told_with_its_last_words(script: str, said: str) -> Non
     try:
         assert read_all(child) == b""
         assert child.explain_end() == said
+    finally:
+        child.close()
+
+
+def test_of_a_line_without_an_end_it_keeps_the_beginning() -> None:
+    child = shell("printf 'begun ' >&2; head -c 1000000 /dev/zero | tr '\\0' x >&2")
+    try:
+        assert read_all(child) == b""
+        assert child.explain_end().startswith("has ended with exit code 0: begun xxx")
+        assert [len(line) for line in child._words] == [LONGEST_LINE]
     finally:
         child.close()
 
