@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import sys
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from edgeseg.events import Event, Events
 from edgeseg.fields import format_bytes
@@ -21,9 +18,11 @@ from edgeseg.recording.keeper import Keeper
 from edgeseg.recording.lock import FolderLock
 from edgeseg.recording.marks import Marks, Place
 from edgeseg.recording.name import SegmentName, Start
+from edgeseg.recording.news import tell_deleted, tell_named, tell_repaired
 from edgeseg.recording.repair import WHOLE_DISK, repair_files
 from edgeseg.recording.retention import Candidate, Reason, choose_surplus
-from edgeseg.recording.segment import Listing, Segment, list_archive
+from edgeseg.recording.segment import Segment, list_archive
+from edgeseg.recording.shelf import Shelf, View
 from edgeseg.sinks.files import FULL, say_why
 
 logger = logging.getLogger(__name__)
@@ -37,22 +36,6 @@ LOOK_AGAIN_S = 600.0
 GO_THROUGH_S = 60.0
 #: How long a disk may hang before the run ends without what it does.
 CLOSE_LIMIT_S = 5.0
-
-_SAYS = {"age": "too old", "size": "over the size", "free": "for free space", "room": "for room"}
-#: How many segments an event names.
-_NAMED = 20
-
-
-class _Seen(NamedTuple):
-    """What lay there, the last number that was given before somebody looked, and what was open then."""
-
-    listing: Listing
-    before: int
-    ours: set[int]
-
-    def is_ours(self, number: int) -> bool:
-        """Whether that segment was open then or is newer: it may have been closed since."""
-        return number > self.before or number in self.ours
 
 
 class Archive:
@@ -85,18 +68,15 @@ class Archive:
         self._held = FolderLock(folder)
         self._keeper = Keeper(self.tend)
         self._users = 0
-        # The disk is changed by one at a time; what is known of it changes at once. Never the first within the second.
+        # The disk is changed by one at a time; what is known of it changes at once.
         self._disk = threading.RLock()
         self._lock = threading.Lock()
-        self._segments: list[Segment] = []
-        self._open: dict[int, int] = {}
-        self._number = 0
+        self._shelf = Shelf()
         self._marks = Marks()
         self._stuck: set[Place] = set()
         self._unnamed: set[Place] = set()
         self._device: int | None = None
         self._looked_s = self._gone_through_s = 0.0
-        self._changed = True
 
     def open(self) -> None:
         """Opens the archive for one more recorder; the first finds out what lies there and repairs what was cut off.
@@ -145,10 +125,7 @@ class Archive:
 
     def begin(self, boot_ns: int) -> SegmentName:
         """Returns the name of a new segment that begins at this moment since the start of the device."""
-        with self._lock:
-            self._number += 1
-            self._open[self._number] = 0
-            return SegmentName(self._number, self.start_of(boot_ns))
+        return SegmentName(self._shelf.begin(), self.start_of(boot_ns))
 
     def start_of(self, boot_ns: int) -> Start:
         """Returns what a name says of this moment since the start of the device."""
@@ -157,23 +134,16 @@ class Archive:
 
     def grow(self, number: int, size: int) -> None:
         """Notes how many bytes an open segment has."""
-        with self._lock:
-            self._open[number] = size
+        self._shelf.grow(number, size)
 
     def end(self, number: int, segment: Segment | None = None) -> None:
         """Notes that an open segment is closed now, or given up."""
-        with self._lock:
-            self._open.pop(number, None)
-            self._changed = True
-            if segment is not None:
-                self._segments.append(segment)
-                self._segments.sort(key=lambda it: it.name.number)
+        self._shelf.end(number, segment)
         self._keeper.wake()
 
     def segments(self) -> list[Segment]:
         """Returns the closed segments, oldest first."""
-        with self._lock:
-            return list(self._segments)
+        return self._shelf.closed()
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.folder).free
@@ -195,8 +165,7 @@ class Archive:
                     trouble = f"less than {free} are free on the disk, and no segment is left to delete"
             except OSError as error:
                 trouble = error
-                with self._lock:
-                    self._changed = True
+                self._shelf.changed = True
             self.trouble = trouble
             return trouble
 
@@ -207,8 +176,7 @@ class Archive:
         takes no change.
         """
         with self._disk:
-            with self._lock:
-                self._changed = False
+            self._shelf.changed = False
             self._gone_through_s = time.monotonic()
             self._note_marks()
             self.calendar.refresh()
@@ -218,8 +186,6 @@ class Archive:
                     self._take_in(self._look())
                     surplus = self._surplus()
                 self._delete(surplus[:BATCH])
-                with self._lock:
-                    self._changed = True
             return bool(self._deletable()) or self.free_bytes() >= self.limits.free
 
     def make_room(self) -> bool:
@@ -237,8 +203,8 @@ class Archive:
             # What refused on a disk that was away may not on one that is back.
             self._stuck.clear()
             self._unnamed.clear()
-            seen = self._look()
-            self._take_in(self._look() if self._repair(seen) else seen)
+            view = self._look()
+            self._take_in(self._look() if self._repair(view) else view)
 
     def restore(self) -> None:
         """Makes the folder again when somebody has deleted it, unless its disk is gone with it. Raises OSError."""
@@ -252,7 +218,7 @@ class Archive:
         """Whether to go through all segments. Raises OSError when the disk is gone."""
         return (
             self.calendar.refresh()
-            or self._changed
+            or self._shelf.changed
             or time.monotonic() - self._gone_through_s >= GO_THROUGH_S
             or self.free_bytes() < self.limits.free
         )
@@ -267,56 +233,34 @@ class Archive:
                 logger.warning("%s: an event is not noted beside its recording: %s", self.folder, say_why(error))
                 self._marks.skip()
 
-    def _look(self) -> _Seen:
+    def _look(self) -> View:
         """Finds out what lies there."""
-        with self._lock:
-            # Before the first one opens it nothing can be anybody's.
-            before, ours = self._number if self._users else sys.maxsize, set(self._open)
+        before, ours = self._shelf.before_looking(alone=not self._users)
         listing = list_archive(self.folder)
         if listing.bring_home():
             listing = list_archive(self.folder)
         self._looked_s = time.monotonic()
-        return _Seen(listing, before, ours)
+        return View(listing, before, ours)
 
-    def _take_in(self, seen: _Seen) -> None:
-        found = seen.listing.gather()
-        there = {file.place for file in seen.listing.files}
-        lone = [it for it in seen.listing.marks if it not in there and not seen.is_ours(it[1])]
-        self._marks.take_over(set(seen.listing.marks) - set(lone))
+    def _take_in(self, view: View) -> None:
+        there = {file.place for file in view.listing.files}
+        lone = [it for it in view.listing.marks if it not in there and not view.is_ours(it[1])]
+        self._marks.take_over(set(view.listing.marks) - set(lone))
         for place in lone:
             # Somebody has deleted the recording of an event: its neighbours are not kept for it any more.
             with contextlib.suppress(OSError):
                 self._marks.drop(place)
-        with self._lock:
-            begun = {it.place: it.begun_boot_ns for it in self._segments}
-            # What was closed meanwhile may have been seen and may not.
-            fresh = [it for it in self._segments if seen.is_ours(it.name.number)]
-            self._number = max(self._number, *(file.name.segment.number for file in seen.listing.files), 0)
-            known = {it.name.number for it in fresh} | set(self._open)
-            self._segments = [
-                replace(it, begun_boot_ns=begun.get(it.place)) for it in found if it.name.number not in known
-            ] + fresh
+        self._shelf.take_in(view, view.listing.gather())
 
-    def _repair(self, seen: _Seen) -> bool:
+    def _repair(self, view: View) -> bool:
         """Repairs what was cut off; returns whether there was anything."""
         # One that was begun after we looked may be there as well, and may be closed by now.
-        parts = [file for file in seen.listing.parts if not seen.is_ours(file.name.segment.number)]
+        parts = [file for file in view.listing.parts if not view.is_ours(file.name.segment.number)]
         repairs = repair_files(Path(file.path) for file in parts)
-        if not repairs:
-            return False
-        paths = [it.path for it in repairs if it.path is not None]
-        kept_s, dropped = sum(it.seconds for it in repairs), sum(it.dropped for it in repairs)
-        self.repaired += len(paths)
-        self._events.add(
-            "recording_repaired",
-            f"a recording was cut off: {kept_s:.1f} s of its last segments are kept, "
-            f"{dropped} bytes that were not whole are dropped",
-            level="warning",
-            files=[str(path.relative_to(self.folder)) for path in paths],
-            kept_s=round(kept_s, 3),
-            dropped_bytes=dropped,
-        )
-        return True
+        if repairs:
+            self.repaired += sum(it.path is not None for it in repairs)
+            tell_repaired(self._events, self.folder, repairs)
+        return bool(repairs)
 
     def _fill_in_names(self) -> None:
         """Renames segments of this start that got their names before the time was known."""
@@ -335,11 +279,10 @@ class Archive:
                 self._unnamed.add(it.place)
                 logger.warning("%s: segment %s stays without the time: %s", it.folder, it.name, say_why(error))
                 continue
-            with self._lock:
-                self._segments[self._segments.index(it)] = new
+            self._shelf.replace(it, new)
             named += 1
         if named:
-            self._events.add("segments_named", f"the time is known: {_count(named)} got it into their names")
+            tell_named(self._events, named)
 
     def _kept(self) -> set[Place]:
         return self._marks.choose_kept(it.place for it in self.segments())
@@ -350,8 +293,7 @@ class Archive:
     def _surplus(self) -> list[tuple[Segment, Reason]]:
         kept = self._kept()
         segments = self._deletable()
-        with self._lock:
-            others = sum(self._open.values()) + sum(it.size for it in self._segments if it.place in self._stuck)
+        others = self._shelf.open_bytes() + sum(it.size for it in self.segments() if it.place in self._stuck)
         candidates = [Candidate(it.size, self._age_s(it), it.place in kept) for it in segments]
         surplus = choose_surplus(candidates, self.limits, other_bytes=others, free_bytes=self.free_bytes())
         return [(segments[index], reason) for index, reason in surplus]
@@ -378,29 +320,10 @@ class Archive:
                     self._stuck.add(it.place)
                     logger.warning("%s: segment %s cannot be deleted: %s", it.folder, it.name, say_why(error))
                     continue
-                with self._lock:
-                    self._segments.remove(it)
+                self._shelf.remove(it)
                 gone.append((it, reason))
         finally:
-            self._tell_deleted(gone)
-
-    def _tell_deleted(self, gone: list[tuple[Segment, Reason]]) -> None:
-        if not gone:
-            return
-        reasons = Counter(reason for _, reason in gone)
-        freed = sum(it.size for it, _ in gone)
-        self.deleted += reasons
-        self.deleted_bytes += freed
-        why = ", ".join(f"{count} {_SAYS[reason]}" for reason, count in reasons.items())
-        self._events.add(
-            "segment_deleted",
-            f"{_count(len(gone))} deleted ({why}), {freed / 1e6:.1f} MB",
-            count=len(gone),
-            bytes=freed,
-            reasons=dict(reasons),
-            segments=[str(it.name) for it, _ in gone[:_NAMED]],
-        )
-
-
-def _count(number: int) -> str:
-    return "1 segment" if number == 1 else f"{number} segments"
+            if gone:
+                self.deleted.update(reason for _, reason in gone)
+                self.deleted_bytes += sum(it.size for it, _ in gone)
+                tell_deleted(self._events, gone)
