@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 WAITING = 1000
 #: NAME.jsonl and so many older ones, NAME.1.jsonl the latest of them.
 OLDER_FILES = 3
+#: How long the beginning of a run waits to hear whether the file can be written at all.
+OPEN_LIMIT_S = 2.0
 #: How long the end of a run waits for the disk to take the last events.
 CLOSE_LIMIT_S = 2.0
 #: What this part tells of itself: the disk that refuses an event refuses that one too.
@@ -48,6 +50,8 @@ class EventLog:
         self._queue = EventQueue(WAITING)
         self._file: io.FileIO | None = None
         self._made = False
+        self._asked = threading.Event()
+        self._refusal: OSError | None = None
         self._thread: threading.Thread | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
         self._written = 0
@@ -71,14 +75,16 @@ class EventLog:
 
     def __enter__(self) -> EventLog:
         """Raises SinkUnavailableError when the file cannot be written for a reason that does not pass."""
-        try:
-            self._file = self._open()
-        except OSError as error:
-            if error.errno in FINAL:
-                raise SinkUnavailableError(f"event_log {self.path}: cannot be written: {say_why(error)}") from error
         self._unsubscribe = self._events.subscribe(self._queue.put)
         self._thread = threading.Thread(target=self._run, name="event log", daemon=True)
         self._thread.start()
+        # A disk that hangs, or spins up, holds up no run.
+        self._asked.wait(OPEN_LIMIT_S)
+        if self._refusal is not None:
+            self._unsubscribe()
+            self._queue.close()
+            why = say_why(self._refusal)
+            raise SinkUnavailableError(f"event_log {self.path}: cannot be written: {why}") from self._refusal
         return self
 
     def __exit__(
@@ -90,6 +96,12 @@ class EventLog:
         self._thread.join(CLOSE_LIMIT_S)
 
     def _run(self) -> None:
+        try:
+            self._file = self._open()
+        except OSError as error:
+            if error.errno in FINAL:
+                self._refusal = error
+        self._asked.set()
         while (event := self._queue.take()) is not None:
             try:
                 self._write(event)

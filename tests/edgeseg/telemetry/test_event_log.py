@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from edgeseg.config import Config
 from edgeseg.errors import SinkUnavailableError
 from edgeseg.events import Events
+from edgeseg.telemetry import event_log
 from edgeseg.telemetry.event_log import OLDER_FILES, EventLog
 from edgeseg.telemetry.event_log_config import EventLogConfig
 from edgeseg.telemetry.parts import event_log_path
@@ -142,6 +143,25 @@ def test_a_disk_that_goes_away_and_comes_back_is_written_again(tmp_path: Path) -
         events.add("third", "it is back")
         wait_until(lambda: "event_log_back" in events.counts())
     assert "third" in [record["kind"] for record in read(folder / "events.jsonl")]
+
+
+def test_a_disk_that_hangs_at_the_start_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_log, "OPEN_LIMIT_S", 0.01)
+    answer = threading.Event()
+    make_folder = event_log.make_folder
+
+    def hang(folder: Path) -> list[Path]:
+        answer.wait()
+        return make_folder(folder)
+
+    monkeypatch.setattr(event_log, "make_folder", hang)
+    events, path = Events(), tmp_path / "events.jsonl"
+    with EventLog(path, 1_000_000, events) as log:
+        events.add("first", "it waits")
+        assert log.written == 0
+        answer.set()
+        wait_until(lambda: log.written == 1)
+    assert [record["kind"] for record in read(path)] == ["first"]
 
 
 ON_A_READ_ONLY_DISK = """
