@@ -117,6 +117,7 @@ def run(
 ) -> None:
     """Segment a live source: a camera, or a file at its own pace. Ctrl-C ends it, its files are completed."""
     from edgeseg.config_file import Flag, load_config
+    from edgeseg.reload import Reloader, read_stamp
 
     flags = [
         Flag("SOURCE", ("source",), source),
@@ -131,6 +132,8 @@ def run(
         Flag("--camera-size", ("camera", "size"), camera_size),
         Flag("--camera-fps", ("camera", "fps"), camera_fps),
     ]
+    # Before it is read: what changes while the models are loaded is a change too.
+    stamp = None if config is None else read_stamp(config)
     loaded = load_config(config, flags)
     _log_to_stderr(loaded.log.level)
     from edgeseg.assembly import Assembly
@@ -138,9 +141,7 @@ def run(
     # A camera on the command line that is absent is a slip of the finger; a service waits for its own.
     with Assembly(loaded, wait_for_cameras=source is None) as assembly, contextlib.ExitStack() as until_it_ends:
         if config is not None:
-            from edgeseg.reload import Reloader
-
-            reloader = until_it_ends.enter_context(Reloader(assembly, config, flags))
+            reloader = until_it_ends.enter_context(Reloader(assembly, config, flags, stamp=stamp))
             assembly.every_tick(reloader.look)
         from edgeseg.service import notifier_for
 

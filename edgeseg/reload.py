@@ -41,9 +41,10 @@ class Reloader:
     and then.
     """
 
-    def __init__(self, run: Changeable, path: Path, flags: Sequence[Flag] = ()) -> None:
+    def __init__(self, run: Changeable, path: Path, flags: Sequence[Flag] = (), *, stamp: Stamp | None = None) -> None:
+        """`stamp` is the file's from before the run's own configuration was read; now's when it is left out."""
         self._run, self._path, self._flags = run, path, flags
-        self._stamp = _stamp(path)
+        self._stamp = stamp or read_stamp(path)
         self._seen: Stamp | None = None
         self._asked = False
         self._before: Any = None
@@ -63,12 +64,12 @@ class Reloader:
         """Takes the file over if there is reason to."""
         if self._asked or self._has_settled():
             self._asked = False
-            self._stamp = _stamp(self._path)
+            self._stamp = read_stamp(self._path)
             self._take_over()
 
     def _has_settled(self) -> bool:
         """Whether the file has changed and is the same for the second time: an editor may be in the middle of it."""
-        stamp = _stamp(self._path)
+        stamp = read_stamp(self._path)
         settled = stamp is not None and stamp != self._stamp and stamp == self._seen
         self._seen = stamp
         return settled
@@ -92,8 +93,8 @@ class Reloader:
         self._asked = True
 
 
-def _stamp(path: Path) -> Stamp | None:
-    """What changes whenever the file does; None while it is not there, as in the middle of being replaced."""
+def read_stamp(path: Path) -> Stamp | None:
+    """Returns what changes whenever the file does; None while it is not there, as in the middle of being replaced."""
     try:
         status = path.stat()
     except OSError:

@@ -12,7 +12,7 @@ from edgeseg.config import Config
 from edgeseg.config_file import Flag, load_config
 from edgeseg.errors import ModelError
 from edgeseg.events import Events
-from edgeseg.reload import Reloader
+from edgeseg.reload import Reloader, read_stamp
 
 
 @dataclass
@@ -54,6 +54,18 @@ def test_a_changed_file_is_taken_over_once_it_has_settled(tmp_path: Path) -> Non
     assert run.config.overlay.opacity == 0.9
     reloader.look()
     assert run.told() == [f"config_reloaded: {path}: changed overlay; output will change at the next start"]
+
+
+def test_a_file_that_changes_while_the_run_is_put_together_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "edgeseg.yaml"
+    path.write_text("overlay: {opacity: 0.5}", encoding="utf-8")
+    stamp = read_stamp(path)
+    run = FakeRun(load_config(path))
+    path.write_text("overlay: {opacity: 0.25}", encoding="utf-8")
+    reloader = Reloader(run, path, stamp=stamp)
+    reloader.look()
+    reloader.look()
+    assert run.config.overlay.opacity == 0.25
 
 
 def test_flags_still_win(tmp_path: Path) -> None:
