@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from convert.calibrate import choose_images, iterate_samples
@@ -17,9 +18,8 @@ from convert.graph import read_ops
 from convert.handover import HandOver, LabelledSet, read_hand_over
 from convert.report import write_report
 from convert.scaling import Scaling, fit_scaling, sample_scores
-from convert.verify import compare
+from convert.verify import compare, pool
 from edgeseg.errors import SinkUnavailableError, UsageError
-from edgeseg.labels import LabelMapping, find_pairs
 from edgeseg.model_card import Calibration, Metrics, ModelCard, read_card
 from edgeseg.segmenter import Segmenter
 from edgeseg.sinks.files import prepare_folder, say_why
@@ -51,10 +51,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
     trained = hand_over.card
     input_hw = request.input_hw or trained.input_hw
     images = choose_images(_choose_calibration(request, hand_over))
-    labelled = _choose_validation(request, hand_over)
-    mapping = LabelMapping.load(labelled.mapping)
-    pairs = find_pairs(labelled.root / "images", labelled.root / "labels", mapping)
-    dataset = f"{mapping.name} {labelled.root.resolve().name}"
+    datasets = [labelled.open() for labelled in _choose_validation(request, hand_over)]
     # All that the user may have got wrong is told before the minutes of work.
     prepare_folder(request.out)
     if request.report is not None:
@@ -90,12 +87,14 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
 
     float_bytes = convert_float(network)
     if has_linear_end(network) and all(op.builtin for op in read_ops(float_bytes)):
-        console.print(f"finding temperature and offsets of the scores on {len(pairs)} pictures")
+        count = sum(len(dataset.pairs) for dataset in datasets)
+        console.print(f"finding temperature and offsets of the scores on {count} pictures")
         with _open_folder(request.out) as folder:
             with _naming(request.out):
                 write_model(folder / "as-trained.tflite", float_bytes, describe_model("float32", {}))
             with Segmenter(folder / "as-trained.tflite") as segmenter:
-                scaling = fit_scaling(*sample_scores(segmenter, pairs, mapping))
+                samples = [sample_scores(segmenter, dataset.pairs, dataset.mapping) for dataset in datasets]
+        scaling = fit_scaling(*(np.concatenate(parts) for parts in zip(*samples, strict=True)))
         fold_scaling(network, scaling.temperature, scaling.offsets)
         float_bytes = convert_float(network)
     console.print(f"calibrating on {len(images)} pictures")
@@ -108,7 +107,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
         console.print(tabulate(findings))
         if request.report is not None:
             sizes = len(float_bytes), len(int8_bytes)
-            write_report(request.report, describe_model("int8", {}), ops, findings, None, sizes)
+            write_report(request.report, describe_model("int8", {}), ops, findings, (), sizes)
         enforce(findings, trained.name)
 
     with _open_folder(request.out) as folder:
@@ -127,16 +126,21 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
 
         # Both files need a card before the device's Segmenter takes them, and figures before they leave this folder.
         float_path, int8_path = write(float_bytes, "float32", {}), write(int8_bytes, "int8", {})
-        comparison = compare(float_path, int8_path, pairs, mapping, dataset, console, scaling)
-        before, after = comparison.before, comparison.after
-        write(float_bytes, "float32", {dataset: before.metrics()}, comparison.float_confidence.calibration(dataset))
-        figures = {dataset: after.metrics(), f"{dataset}, float32": before.metrics()}
-        write(int8_bytes, "int8", figures, comparison.int8_confidence.calibration(dataset))
-        findings += judge_loss(before.iou, after.iou)
+        comparisons = [compare(float_path, int8_path, dataset, console, scaling) for dataset in datasets]
+        names = " and ".join(dataset.name for dataset in datasets)
+        was = {item.before.dataset: item.before.metrics() for item in comparisons}
+        now = {item.after.dataset: item.after.metrics() for item in comparisons}
+        float_confidence = pool((item.float_confidence for item in comparisons), scaling)
+        int8_confidence = pool((item.int8_confidence for item in comparisons), scaling)
+        write(float_bytes, "float32", was, float_confidence.calibration(names))
+        figures = now | {f"{name}, float32": found for name, found in was.items()}
+        write(int8_bytes, "int8", figures, int8_confidence.calibration(names))
+        for item in comparisons:
+            findings += judge_loss(item.before.iou, item.after.iou, item.after.dataset if len(datasets) > 1 else "")
         console.print(tabulate(findings))
         if request.report is not None:
             sizes = float_path.stat().st_size, int8_path.stat().st_size
-            write_report(request.report, read_card(int8_path), ops, findings, comparison, sizes)
+            write_report(request.report, read_card(int8_path), ops, findings, comparisons, sizes)
         enforce(findings, int8_path.name)
         with _naming(request.out):
             return float_path.replace(request.out / float_path.name), int8_path.replace(request.out / int8_path.name)
@@ -151,12 +155,12 @@ def _choose_calibration(request: Request, hand_over: HandOver) -> Sequence[Path]
     return chosen
 
 
-def _choose_validation(request: Request, hand_over: HandOver) -> LabelledSet:
+def _choose_validation(request: Request, hand_over: HandOver) -> Sequence[LabelledSet]:
     if request.validation is not None:
         if request.mapping is None:
             raise UsageError(f"{request.validation}: say what its label values mean with --mapping")
-        return LabelledSet(request.validation, request.mapping)
-    if hand_over.validation is None:
+        return [LabelledSet(request.validation, request.mapping)]
+    if not hand_over.validation:
         raise UsageError(f"{request.source}: no recipe beside it names a validation set; give --validation DIR")
     return hand_over.validation
 

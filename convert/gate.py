@@ -47,26 +47,27 @@ def judge_ops(ops: Sequence[GraphOp]) -> list[Finding]:
     return findings
 
 
-def judge_loss(before: Mapping[str, float], after: Mapping[str, float]) -> list[Finding]:
-    """Judges what each class loses from float32 (`before`) to INT8 (`after`); IoU as ratios.
+def judge_loss(before: Mapping[str, float], after: Mapping[str, float], dataset: str = "") -> list[Finding]:
+    """Judges what each class loses from float32 (`before`) to INT8 (`after`); IoU as ratios. `dataset`: measured where.
 
     A class that occurs in neither the masks nor the predictions has nan; it cannot be judged, and says so. A
     validation set in which nothing can be judged does not pass.
     """
     limit = f"at most {MAX_LOSS_POINTS:.1f} point"
     findings = []
+    place = f" on {dataset}" if dataset else ""
     for name, float_iou in before.items():
         if math.isnan(float_iou):
             # Seen by the INT8 model alone: every such pixel is wrong, and already costs the class it was taken from.
-            findings.append(Finding(f"class {name}", "not in the validation set: not judged", limit, True))
+            findings.append(Finding(f"class {name}{place}", "not in the validation set: not judged", limit, True))
             continue
         # nan after a figure: the float model saw the class where it is not, and the INT8 model rightly does not.
         int8_iou = float_iou if math.isnan(after[name]) else after[name]
         loss = 100 * (float_iou - int8_iou)
         measured = f"{float_iou:.4f} -> {int8_iou:.4f}: {-loss:+.2f} points"
-        findings.append(Finding(f"class {name}", measured, limit, loss <= MAX_LOSS_POINTS))
+        findings.append(Finding(f"class {name}{place}", measured, limit, loss <= MAX_LOSS_POINTS))
     if all(math.isnan(value) for value in before.values()):
-        findings.append(Finding("validation set", "no labelled pixel", "at least one class", False))
+        findings.append(Finding(dataset or "validation set", "no labelled pixel", "at least one class", False))
     return findings
 
 

@@ -11,7 +11,9 @@ import yaml
 
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError
+from edgeseg.labels import LabelMapping, Pair, find_pairs
 from edgeseg.model_card import ModelCard, parse_card
+from edgeseg.splits import GroupSplit, select_pairs
 
 NETWORK_NAME = "best.keras"
 CARD_NAME = "card.json"
@@ -20,10 +22,28 @@ RECIPE_NAME = "recipe.yaml"
 
 @dataclass(frozen=True, slots=True)
 class LabelledSet:
-    """A folder with images/ and labels/, and the name or the file of the mapping of its label values."""
+    """A folder with images/ and labels/, the name or the file of the mapping of its label values, and which part of
+    the folder is meant."""
 
     root: Path
     mapping: str
+    split: GroupSplit | None = None
+
+    def open(self) -> ValidationSet:
+        """Finds the pairs. Raises DataError or InputNotFoundError that name what is missing."""
+        mapping = LabelMapping.load(self.mapping)
+        pairs = select_pairs(find_pairs(self.root / "images", self.root / "labels", mapping), self.split)
+        part = f", {self.split.part.replace('_', ' ')} drives" if self.split else ""
+        return ValidationSet(f"{mapping.name} {self.root.resolve().name}{part}", mapping, tuple(pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationSet:
+    """Labelled pictures to judge a model by, and what to call them."""
+
+    name: str
+    mapping: LabelMapping
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +53,7 @@ class HandOver:
     network: Path
     card: ModelCard
     trained_on: tuple[LabelledSet, ...] = ()
-    validation: LabelledSet | None = None
+    validation: tuple[LabelledSet, ...] = ()
 
 
 def read_hand_over(run_or_keras: Path) -> HandOver:
@@ -68,22 +88,19 @@ def _read_card(network: Path) -> ModelCard:
     return card
 
 
-def _read_datasets(recipe: Path) -> tuple[tuple[LabelledSet, ...], LabelledSet | None]:
-    """The training sets and the first whole validation set of a run's recipe.
-
-    A validation set that is a part of a folder (`split`) is passed over: the rest of that folder was trained on, and
-    which part is which only training knows.
-    """
+def _read_datasets(recipe: Path) -> tuple[tuple[LabelledSet, ...], tuple[LabelledSet, ...]]:
+    """The training sets and the validation sets of a run's recipe."""
     if not recipe.is_file():
-        return (), None
+        return (), ()
     try:
         content = yaml.safe_load(recipe.read_text("utf-8"))
         trained_on = tuple(_read_set(entry, recipe) for entry in content["datasets"])
-        whole = [entry for entry in content["validation"] if not entry.get("split")]
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        validation = tuple(_read_set(entry, recipe) for entry in content["validation"])
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{recipe}: not the recipe of a training run; give --calibration and --validation") from error
-    return trained_on, _read_set(whole[0], recipe) if whole else None
+    return trained_on, validation
 
 
 def _read_set(entry: dict[str, Any], recipe: Path) -> LabelledSet:
-    return LabelledSet(recipe.parent / entry["root"], str(entry["mapping"]))
+    split = entry.get("split") and GroupSplit.model_validate(entry["split"])
+    return LabelledSet(recipe.parent / entry["root"], str(entry["mapping"]), split)

@@ -22,6 +22,7 @@ from edgeseg.evaluate import Evaluation
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.model_card import ModelCard
 from edgeseg.overlay import draw_overlay
+from edgeseg.reliability import Reliability
 
 PICTURE_WIDTH = 480
 
@@ -49,18 +50,15 @@ def write_report(
     card: ModelCard,
     ops: Sequence[GraphOp],
     findings: Sequence[Finding],
-    comparison: Comparison | None,
+    comparisons: Sequence[Comparison],
     sizes: tuple[int, int],
 ) -> None:
     """Writes the page of an INT8 model (`card`, `ops`) beside its float one, and beside the page its diagram.
 
-    comparison: None when the gate failed on the graph alone, which nothing then ran. sizes: bytes of the float32 and
-    the INT8 file. Raises SinkUnavailableError when the page cannot be written.
+    comparisons: by data set; none when the gate failed on the graph alone, which nothing then ran. sizes: bytes of the
+    float32 and the INT8 file. Raises SinkUnavailableError when the page cannot be written.
     """
-    diagram = b""
-    if comparison is not None:
-        drawn = draw_reliability(comparison.int8_confidence.before, comparison.int8_confidence.after)
-        diagram = cv2.imencode(".png", drawn)[1].tobytes()
+    diagram = _draw_diagram(comparisons) if comparisons else b""
     failed = sum(not finding.passed for finding in findings)
     title = escape(f"{card.name} {card.input_hw[1]}x{card.input_hw[0]}")
     verdict = f'<span class="{"fail" if failed else "pass"}">{"fails" if failed else "passes"} the gate</span>'
@@ -71,9 +69,10 @@ def write_report(
         f"Trained on: {escape(origin or 'not stated')}.</p>",
         "<h2>The gate</h2>",
         _tabulate(["", "checked", "measured", "allowed"], (_show_finding(finding) for finding in findings)),
-        *(_show_comparison(comparison, card, card.segment_classes, diagram) if comparison is not None else [_NOT_RUN]),
+        *(line for item in comparisons for line in _show_comparison(item, card.segment_classes)),
+        *(_show_scaling(card, diagram) if comparisons else [_NOT_RUN]),
         "<h2>Cost on the machine that converted</h2>",
-        _tabulate(["", "float32", "INT8"], _list_cost(comparison, sizes)),
+        _tabulate(["", "float32", "INT8"], _list_cost(comparisons, sizes)),
         f"<h2>The {len(ops)} ops of the INT8 graph</h2>",
         _tabulate(["", "op", "output", "runs on"], (_show_op(op) for op in ops)),
     ]
@@ -97,26 +96,38 @@ def name_diagram(page: Path) -> Path:
     return page.with_name(f"{page.stem}-reliability.png")
 
 
-def _show_comparison(
-    comparison: Comparison, card: ModelCard, classes: tuple[SegmentClass, ...], diagram: bytes
-) -> list[str]:
+def _show_comparison(comparison: Comparison, classes: tuple[SegmentClass, ...]) -> list[str]:
     before, after = comparison.before, comparison.after
-    offsets = ", ".join(f"{value:+.2f} {name}" for name, value in zip(card.class_names, card.offsets, strict=False))
-    added = f", then shifted: {offsets}" if offsets else ""
     return [
         f"<h2>Quality on {escape(after.dataset)}, {after.images} pictures</h2>",
         _tabulate(["", "float32", "INT8", "points"], _list_quality(before, after)),
         f"<p>Both models agree on {100 * comparison.agreement:.2f} % of the labelled pixels.</p>",
-        "<h2>Confidence</h2>",
-        f"<p>In the last layer the scores were divided by {card.temperature:g}{escape(added)}, as these pictures "
-        "asked. The expected calibration error is the mean gap between confidence and share of right pixels:</p>",
-        _tabulate(["", "float32", "INT8"], _list_errors(comparison)),
-        f'<p><img alt="reliability diagram" src="data:image/png;base64,{base64.b64encode(diagram).decode()}"></p>',
-        f"<h2>Pictures</h2><p>{_draw_key(classes)}</p>",
+        _tabulate(["what scaling the scores changes", "float32", "INT8"], _list_errors(comparison)),
+        f"<p>{_draw_key(classes)}</p>",
         '<div class="pictures"><b>true</b><b>float32</b><b>INT8</b>',
         *(_embed_row(shown, classes) for shown in comparison.shown),
         "</div>",
     ]
+
+
+def _show_scaling(card: ModelCard, diagram: bytes) -> list[str]:
+    offsets = ", ".join(f"{value:+.2f} {name}" for name, value in zip(card.class_names, card.offsets, strict=False))
+    added = f", then shifted: {offsets}" if offsets else ""
+    return [
+        "<h2>Confidence</h2>",
+        f"<p>In the last layer the scores were divided by {card.temperature:g}{escape(added)}, as the pictures above "
+        "asked. The expected calibration error is the mean gap between confidence and share of right pixels.</p>",
+        f'<p><img alt="reliability diagram" src="data:image/png;base64,{base64.b64encode(diagram).decode()}"></p>',
+    ]
+
+
+def _draw_diagram(comparisons: Sequence[Comparison]) -> bytes:
+    """The INT8 model's reliability over all data sets, as a PNG."""
+    before, after = Reliability(), Reliability()
+    for comparison in comparisons:
+        before.add(comparison.int8_confidence.before)
+        after.add(comparison.int8_confidence.after)
+    return cv2.imencode(".png", draw_reliability(before, after))[1].tobytes()
 
 
 def _tabulate(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -170,11 +181,11 @@ def _list_errors(comparison: Comparison) -> list[list[str]]:
     ]
 
 
-def _list_cost(comparison: Comparison | None, sizes: tuple[int, int]) -> list[list[str]]:
+def _list_cost(comparisons: Sequence[Comparison], sizes: tuple[int, int]) -> list[list[str]]:
     rows = [["file, bytes", *(f"{size:,}" for size in sizes)]]
-    if comparison is None:
+    if not comparisons:
         return rows
-    timing = comparison.timing
+    timing = comparisons[0].timing
     return [
         *rows,
         ["inference, one thread, median ms", f"{timing.reference.p50_ms:.2f}", f"{timing.model.p50_ms:.2f}"],

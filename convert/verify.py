@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from convert.handover import ValidationSet
 from convert.scaling import Scaling
 from edgeseg import benchmark
 from edgeseg.classes import IGNORE_INDEX
 from edgeseg.evaluate import Evaluation
 from edgeseg.fusion import decide
 from edgeseg.iou import ConfusionMatrix
-from edgeseg.labels import LabelMapping, Pair, read_pair
+from edgeseg.labels import read_pair
 from edgeseg.model_card import Calibration
 from edgeseg.preprocess import upscale_logits
 from edgeseg.reliability import Reliability
@@ -53,6 +54,12 @@ class Confidence:
         self.as_trained.update(decide(unscaled)[0], truth)
         self.after.update(scores, truth)
 
+    def add(self, other: Confidence) -> None:
+        """Add what another one counted, with the same scaling."""
+        self.before.add(other.before)
+        self.after.add(other.after)
+        self.as_trained.counts += other.as_trained.counts
+
     def calibration(self, dataset: str) -> Calibration | None:
         """As a card holds it; None when no pixel was labelled."""
         if not self.after.pixels.any():
@@ -81,13 +88,11 @@ class Comparison:
 def compare(
     float_model: Path,
     int8_model: Path,
-    pairs: Sequence[Pair],
-    mapping: LabelMapping,
-    dataset: str,
+    dataset: ValidationSet,
     console: Console,
     scaling: Scaling,
 ) -> Comparison:
-    """Runs both models over every pair, with a progress bar on `console`; `dataset` is what to call the pairs.
+    """Runs both models over every pair of a data set, with a progress bar on `console`.
 
     scaling: what was done to the scores of both in their last layer.
 
@@ -99,9 +104,10 @@ def compare(
         float_confidence, int8_confidence = Confidence(scaling), Confidence(scaling)
         agreed = labelled = 0
         shown: list[Shown] = []
+        pairs = dataset.pairs
         wanted = {len(pairs) * (2 * place + 1) // (2 * SHOWN_PICTURES) for place in range(SHOWN_PICTURES)}
         for place, pair in enumerate(track(pairs, "comparing float32 and INT8", console=console, transient=True)):
-            image, truth = read_pair(pair, mapping)
+            image, truth = read_pair(pair, dataset.mapping)
             float_scores, int8_scores = _score(before, image), _score(after, image)
             float_confidence.update(float_scores, truth)
             int8_confidence.update(int8_scores, truth)
@@ -118,7 +124,7 @@ def compare(
         )
 
     def conclude(segmenter: Segmenter, counts: ConfusionMatrix) -> Evaluation:
-        return Evaluation(dataset, mapping.name, segmenter.card.name, len(pairs), counts)
+        return Evaluation(dataset.name, dataset.mapping.name, segmenter.card.name, len(pairs), counts)
 
     return Comparison(
         conclude(before, float_counts),
@@ -129,6 +135,14 @@ def compare(
         float_confidence,
         int8_confidence,
     )
+
+
+def pool(confidences: Iterable[Confidence], scaling: Scaling) -> Confidence:
+    """What several data sets say of one model's confidence, all pixels counted alike."""
+    pooled = Confidence(scaling)
+    for item in confidences:
+        pooled.add(item)
+    return pooled
 
 
 def _score(segmenter: Segmenter, image: NDArray[np.uint8]) -> NDArray[np.float32]:

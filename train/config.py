@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edgeseg.errors import ConfigError, InputNotFoundError
 from edgeseg.fields import Part, parse_size
+from edgeseg.splits import GroupSplit
 
 SHIPPED_RECIPES = Path(__file__).parent / "recipes"
 
@@ -26,28 +26,6 @@ Size = Annotated[tuple[Side, Side], BeforeValidator(_read_size)]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 Strength = Annotated[float, Field(ge=0.0, le=3.0)]
 ForegroundName = Literal["road", "vehicle", "person"]
-
-
-class GroupSplit(Part):
-    """Holds out whole groups of pictures: neighbouring frames of one drive never land on both sides.
-
-    `group` is a regular expression over the stem whose first group names the drive; of the sorted drives every
-    `every`-th is held out. `part` says which side this data set entry takes.
-    """
-
-    group: str
-    every: Annotated[int, Field(ge=2)]
-    part: Literal["kept", "held_out"]
-
-    @model_validator(mode="after")
-    def _check(self) -> GroupSplit:
-        try:
-            groups = re.compile(self.group).groups
-        except re.error as error:
-            raise ValueError(f"`group` is no regular expression: {error}") from error
-        if groups != 1:
-            raise ValueError("`group` must hold exactly one (...) that captures the drive")
-        return self
 
 
 class DatasetEntry(Part):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
-import re
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.errors import DataError, EdgesegError
 from edgeseg.labels import LabelMapping, Pair, find_pairs, read_pair, scan_pairs
+from edgeseg.splits import select_pairs
 from train.augment import OUTSIDE_INDEX, random_look, random_view
-from train.config import DatasetEntry, GroupSplit, Recipe
+from train.config import DatasetEntry, Recipe
 
 #: The stride at which labels meet scores: half the picture's size keeps small people, at a quarter of the cost.
 LABEL_STRIDE = 2
@@ -49,22 +49,6 @@ class Dataset:
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """One picture (H, W, 3) uint8 BGR and its classes (H, W) uint8."""
         return read_pair(self.pairs[index], self.mapping)
-
-
-def select_pairs(pairs: list[Pair], split: GroupSplit | None) -> list[Pair]:
-    """The pairs on one side of a split by drives; all of them without a split."""
-    if split is None:
-        return pairs
-    groups: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        match = re.match(split.group, pair.stem)
-        if not match:
-            raise DataError(f"{pair.image}: its name does not match the split's group '{split.group}'")
-        groups.setdefault(match[1], []).append(pair)
-    chosen = [
-        name for index, name in enumerate(sorted(groups)) if (index % split.every == 0) == (split.part == "held_out")
-    ]
-    return [pair for name in chosen for pair in groups[name]]
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,6 @@ def label_clips(
             if counts[: len(CLASS_NAMES)].sum() >= conditions.least * label.size:
                 found.kept += 1
                 found.pixels += [*counts[: len(CLASS_NAMES)], counts[IGNORE_INDEX]]
-                # The mask first: a picture without one would be an error of the dataset, a mask alone is none.
                 _write(folders["labels"] / f"{stem}_{number:06}.png", label)
                 _write(folders["images"] / f"{stem}_{number:06}.jpg", image)
             if on_progress is not None:

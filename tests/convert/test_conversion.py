@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import errno
 import io
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 
 import edgeseg
@@ -82,6 +84,25 @@ def test_another_size_and_another_set_can_be_asked_for(color_run: Path, tmp_path
     card = read_card(int8_path)
     assert card.input_hw == (96, 160)
     assert set(card.metrics) == {"edgeseg train", "edgeseg train, float32"}
+
+
+def test_every_validation_set_of_the_run_is_judged(color_run: Path, tmp_path: Path, console: Console) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(color_run, run)
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    split = {"group": "^(00.)", "every": 2, "part": "held_out"}
+    recipe["validation"].append({"name": "part", "root": str(run / "train"), "mapping": "edgeseg", "split": split})
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    _, int8_path = convert(Request(run, tmp_path / "models", report=tmp_path / "report.html"), console)
+    card = read_card(int8_path)
+    sets = ["edgeseg val", "edgeseg train, held out drives"]
+    assert set(card.metrics) == {*sets, *(f"{name}, float32" for name in sets)}
+    assert [card.metrics[name].images for name in sets] == [6, 3]
+    assert card.calibration is not None
+    assert card.calibration.dataset == " and ".join(sets)
+    assert sum(item.pixels for item in card.calibration.bins) == 9 * 100 * 150
+    assert "class person on edgeseg train, held out drives" in " ".join(console.export_text().split())
+    assert (tmp_path / "report.html").read_text().count("<h2>Quality on") == 2
 
 
 def test_misleading_calibration_fails_the_gate_and_leaves_nothing(

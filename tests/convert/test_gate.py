@@ -39,6 +39,12 @@ def test_a_class_may_lose_one_point(after: float, passed: bool) -> None:
     assert finding.passed is passed
 
 
+def test_a_finding_says_on_which_data_it_was_made() -> None:
+    assert [item.subject for item in judge_loss({"road": 0.9}, {"road": 0.9}, "camvid val")] == [
+        "class road on camvid val"
+    ]
+
+
 def test_absent_class_is_said_not_to_be_judged() -> None:
     road, person = judge_loss({"road": 0.9, "person": math.nan}, {"road": 0.9, "person": math.nan})
     assert road.passed

@@ -9,7 +9,10 @@ import yaml
 from convert.handover import LabelledSet, read_hand_over
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError, ModelError
 from edgeseg.model_card import CardClass, ModelCard
+from edgeseg.splits import GroupSplit
+from tests.scenes import write_streets
 
+SPLIT = {"group": "^(drive.)_", "every": 3, "part": "held_out"}
 CARD = ModelCard(name="edgeseg-test", input_hw=(64, 96))
 
 
@@ -39,22 +42,44 @@ def test_recipe_names_the_data(run: Path) -> None:
             {"name": "b", "root": "b", "mapping": "/data/b.yaml"},
         ],
         "validation": [
-            {"name": "part", "root": "/data/b", "mapping": "camvid", "split": {"part": "held_out"}},
+            {"name": "part", "root": "/data/b", "mapping": "camvid", "split": SPLIT},
             {"name": "whole", "root": "/data/val", "mapping": "idd_lite"},
         ],
     }
     (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     hand_over = read_hand_over(run)
     assert hand_over.trained_on == (LabelledSet(Path("/data/a"), "camvid"), LabelledSet(run / "b", "/data/b.yaml"))
-    assert hand_over.validation == LabelledSet(Path("/data/val"), "idd_lite")
+    assert hand_over.validation == (
+        LabelledSet(Path("/data/b"), "camvid", GroupSplit.model_validate(SPLIT)),
+        LabelledSet(Path("/data/val"), "idd_lite"),
+    )
+
+
+def test_a_part_of_a_folder_is_opened_as_training_divided_it(tmp_path: Path) -> None:
+    write_streets(tmp_path / "streets", 6, (24, 32))
+    found = LabelledSet(tmp_path / "streets", "edgeseg", GroupSplit.model_validate(SPLIT)).open()
+    assert found.name == "edgeseg streets, held out drives"
+    assert [pair.stem for pair in found.pairs] == ["drive0_000", "drive0_003"]
+    whole = LabelledSet(tmp_path / "streets", "edgeseg").open()
+    assert (whole.name, len(whole.pairs)) == ("edgeseg streets", 6)
 
 
 def test_without_a_recipe_no_data_is_named(run: Path) -> None:
     assert read_hand_over(run).trained_on == ()
-    assert read_hand_over(run).validation is None
+    assert read_hand_over(run).validation == ()
 
 
-@pytest.mark.parametrize("text", ["datasets: [", "just text", "datasets: [{name: a}]", "datasets: []", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "datasets: [",
+        "datasets: []\nvalidation: [{root: a, mapping: b, split: {every: 2}}]",
+        "just text",
+        "datasets: [{name: a}]",
+        "datasets: []",
+        "\x00",
+    ],
+)
 def test_foreign_recipe_is_refused(run: Path, text: str) -> None:
     (run / "recipe.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"recipe\.yaml: not the recipe of a training run"):

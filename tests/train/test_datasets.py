@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.splits import GroupSplit
 from tests.scenes import write_streets
 from tests.train.conftest import write_recipe
-from train.config import DatasetEntry, GroupSplit, Recipe, load_recipe
+from train.config import DatasetEntry, Recipe, load_recipe
 from train.datasets import BatchLoader, Dataset, Mixer, count_classes, inspect_dataset
 
 DRIVES = r"^(drive\d)_"
