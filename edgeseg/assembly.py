@@ -310,8 +310,17 @@ class Assembly:
     def _tick(self) -> None:
         for lane in self.lanes.values():
             lane.health.temperature_c = self.upkeep.reading.temperature_c
+            lane.health.remarks = tuple(self._remarks(lane.name))
         for work in self._ticks:
             work()
+
+    def _remarks(self, name: str) -> Iterator[str]:
+        """Yields what is not as it should be, beside the picture."""
+        if self.upkeep.step.rung:
+            yield f"does less: {self.upkeep.step.describe()}"
+        recorder = self.recorders.get(name)
+        if recorder is not None and (reason := recorder.status().reason) is not None:
+            yield f"{name}: recording paused: {reason}" if len(self.lanes) > 1 else f"recording paused: {reason}"
 
 
 def check_privacy(config: Config, classes: Sequence[SegmentClass]) -> None:

@@ -31,6 +31,8 @@ class Health:
         self.stall_after_s = stall_after_s
         #: Of the board it runs on, set by whoever reads it; None while unknown.
         self.temperature_c: float | None = None
+        #: What people should know of the run for as long as it is so, in their words: less is done, nothing recorded.
+        self.remarks: tuple[str, ...] = ()
         self._events, self._camera = events, camera
         self._lock = threading.Lock()
         self._progress_ns = time.monotonic_ns()
@@ -148,6 +150,7 @@ class Health:
                 "reconnects": self._reconnects,
                 "condition": self._condition,
                 "temperature_c": self.temperature_c,
+                "remarks": list(self.remarks),
                 "rss_bytes": rss_bytes(),
             }
 

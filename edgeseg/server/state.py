@@ -25,6 +25,8 @@ def describe_page(broadcasts: Iterable[Broadcast], last_event: int) -> dict[str,
     temperatures = [camera.pop("temperature_c") for camera in cameras]
     return {
         "cameras": cameras,
+        # What concerns the device concerns every camera, and is said once.
+        "remarks": list(dict.fromkeys(remark for camera in cameras for remark in camera.pop("remarks"))),
         "temperature_c": max((value for value in temperatures if value is not None), default=None),
         "rss_bytes": rss_bytes(),
         "viewers": sum(camera["viewers"] for camera in cameras),
@@ -66,6 +68,7 @@ def describe_camera(broadcast: Broadcast) -> dict[str, Any]:
             {"name": item.name, "color": item.color_hex, "share": shares.get(item.name)} for item in view.classes
         ],
         "temperature_c": vitals["temperature_c"],
+        "remarks": vitals["remarks"],
     }
 
 

@@ -232,6 +232,17 @@ def test_two_streams_of_one_server_have_names_without_their_keys() -> None:
     assert names[-2:] == ["rtmp://host/live/***", "rtmp://host/live/*** (2)"]
 
 
+def test_what_is_not_as_it_should_be_is_said_for_as_long_as_it_is_so(tmp_path: Path) -> None:
+    """Whoever opens the page hours later sees why there are few pictures, and that none is recorded."""
+    heat = {"max_age": "1ms", "dwell": "100ms", "rates": [5]}
+    recording = {"folder": str(tmp_path / "drive"), "keep": {"free": "1000TB"}}
+    with Running(make(source="synthetic:128x96@30", heat=heat, recording=recording)) as running:
+        health = running.assembly.lanes["camera"].health
+        wait_for(lambda: len(health.remarks) == 2)
+        assert health.remarks[0].startswith("does less: rung ")
+        assert health.remarks[1].startswith("recording paused: less than 1000TB are free")
+
+
 def test_what_tells_others_lasts_as_long_as_the_run(tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
     with Assembly(make(source="synthetic:64x48@50", duration="500ms", event_log={"path": str(log)})) as assembly:

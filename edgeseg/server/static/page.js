@@ -186,9 +186,17 @@ function show(state) {
   if (one) showNumbers(one);
   byId("temperature").hidden = state.temperature_c === null;
   setText(byId("temperature").lastElementChild, `${number(state.temperature_c)} °C`);
+  showRemarks(state.remarks);
   setText(byId("memory"), `${number(state.rss_bytes / 2 ** 20)} MiB`);
   setText(byId("viewers"), String(state.viewers));
   if (state.last_event !== lastEvent) askEvents(state.last_event);
+}
+
+function showRemarks(remarks) {
+  const box = byId("remarks");
+  // Only when it is something else: a reader of the screen says it aloud.
+  if (remarks.join("\n") === [...box.children].map((row) => row.textContent).join("\n")) return;
+  box.replaceChildren(...remarks.map((text) => Object.assign(document.createElement("p"), { textContent: text })));
 }
 
 function showLink() {

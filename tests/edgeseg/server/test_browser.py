@@ -79,6 +79,11 @@ def test_one_camera_and_what_can_be_changed(open_page: OpenPage) -> None:
         assert float(text_of(page, "#age")) >= 0
         assert page.locator(".veil").is_hidden()
         assert page.locator("#temperature").is_hidden(), "it is not known"
+        assert text_of(page, "#remarks") == ""
+        site.cameras[0].health.remarks = ("does less: rung 1 of 3", "recording paused: no room")
+        page.wait_for_function("() => document.querySelectorAll('#remarks p').length === 2")
+        site.cameras[0].health.remarks = ()
+        page.wait_for_function("() => document.querySelectorAll('#remarks p').length === 0")
         assert page.locator("#classes li").evaluate_all("rows => rows.map(row => row.dataset.name)") == [
             "road",
             "vehicle",

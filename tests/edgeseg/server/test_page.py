@@ -116,6 +116,15 @@ def test_what_is_late_and_how_warm_the_device_is(site: Site) -> None:
     assert (page["cameras"][0]["stale"], page["cameras"][0]["max_age_ms"]) == (True, 1e-6)
 
 
+def test_what_is_not_as_it_should_be_is_said_once_for_all_cameras() -> None:
+    with Site("front", "rear") as site:
+        assert site.get("/api/state").json["remarks"] == []
+        for camera in site.cameras:
+            camera.health.remarks = ("does less: rung 1 of 3", f"{camera.view.name}: recording paused: no room")
+        paused = [f"{name}: recording paused: no room" for name in ("front", "rear")]
+        wait_until(lambda: site.get("/api/state").json["remarks"] == ["does less: rung 1 of 3", *paused])
+
+
 def test_another_opacity_of_the_run_while_it_runs(site: Site) -> None:
     result = site.publish()
     site.cameras[0].view.opacity = 0.8
