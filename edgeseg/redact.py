@@ -19,6 +19,8 @@ _NAME = re.compile(
 _TELLING = re.compile(r"pass|pwd|token|secret|login|credential|api[_-]?key", re.IGNORECASE)
 _PARAMETER, _VALUE = re.compile(r"(?<![\w-])[\w-]+="), re.compile(r"[^&;\s/]*")
 _FLAG, _WORD = re.compile(r"(?<!\S)--?[\w-]+\s+"), re.compile(r"\S+")
+# And without a scheme: user:password@host.
+_BARE = re.compile(r"(?<![\w/@:.*-])[^\s/@:'\"=]{1,64}:[^\s/@'\"]{1,64}@(?=[\w\[])")
 # What RTMP servers know a stream by is all that protects it: the last part of a path that has more than one.
 _STREAM_KEY = re.compile(r"(rtmps?://[^/\s]+(?:/[^/\s?]+)+/)[^/\s?'\"]+", re.IGNORECASE)
 
@@ -30,6 +32,7 @@ def redact(text: str) -> str:
     little: a password with unescaped `@` or `/` in it is hidden whole.
     """
     text = _ADDRESS.sub(lambda match: match[1] + _redact_rest(match[2]), text)
+    text = _BARE.sub(f"{HIDDEN}@", text)
     text = _STREAM_KEY.sub(rf"\g<1>{HIDDEN}", text)
     return _hide_after(_FLAG, _WORD, _hide_after(_PARAMETER, _VALUE, text))
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edgeseg.event_kinds import EventKind
 from edgeseg.fields import DataSize, Duration, Part
 
 
@@ -20,7 +21,7 @@ class KeepConfig(Part):
     age: Duration | None = None
     size: DataSize | None = None
     free: DataSize = 500_000_000
-    events: tuple[str, ...] = ("person_in_path",)
+    events: tuple[EventKind, ...] = ("person_in_path",)
 
 
 class RecordingConfig(Part):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PlainSerializer
 
+from edgeseg.event_kinds import EventKind
 from edgeseg.fields import Duration, Part
 
 
@@ -43,7 +44,7 @@ class WebhookConfig(Part):
     """
 
     url: WebAddress | None = None
-    events: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ...] = (
+    events: tuple[EventKind, ...] = (
         "person_in_path",
         "camera_lost",
         "camera_back",

@@ -15,6 +15,9 @@ from edgeseg.redact import redact
         ("rtsp://admin:hunter2@cam:554/stream1", "rtsp://***@cam:554/stream1"),
         ("rtsp://admin@cam/stream1", "rtsp://***@cam/stream1"),
         ("RTSP://admin:hunter2@[fe80::1]:554/x", "RTSP://***@[fe80::1]:554/x"),
+        # Written where only a host belongs.
+        ("'admin:hunter2@10.0.0.2:1883' is no broker", "'***@10.0.0.2:1883' is no broker"),
+        ("at 12:30 to a@b.c", "at 12:30 to a@b.c"),
         # Signs that a password ought to have escaped.
         ("rtsp://admin:hun@ter2@cam/x", "rtsp://***@cam/x"),
         ("rtsp://admin:hun/ter2@cam/x", "rtsp://***@cam/x"),
@@ -53,7 +56,10 @@ def test_each_way_a_secret_is_written(text: str, redacted: str) -> None:
     assert redact(redacted) == redacted
 
 
-@pytest.mark.parametrize("text", ["pass" * 20_000, "-" * 100_000, "a_" * 50_000, "--a " * 20_000, "pass-" * 20_000])
+@pytest.mark.parametrize(
+    "text",
+    ["pass" * 20_000, "-" * 100_000, "a_" * 50_000, "--a " * 20_000, "pass-" * 20_000, "%" * 100_000, "%:" * 50_000],
+)
 def test_a_long_text_takes_no_longer_than_its_length(text: str) -> None:
     # What took the square of it would take minutes.
     assert redact(text) == text

@@ -45,6 +45,7 @@ def test_what_can_be_said() -> None:
         {"folder": "x", "picture": "both"},
         {"folder": "x", "keep": {"size": 20}},
         {"folder": "x", "keep": {"days": 7}},
+        {"folder": "x", "keep": {"events": ["person_in_paht"]}},
     ],
 )
 def test_what_cannot(wrong: dict[str, object]) -> None:
