@@ -17,8 +17,9 @@ FULL_AGAIN_S = 60.0
 class Pause:
     """Why nothing is recorded, if nothing is. Any thread may set it and ask."""
 
-    def __init__(self, events: Events, camera: str | None) -> None:
-        self._events, self._camera = events, camera
+    def __init__(self, events: Events, camera: str | None, place: str) -> None:
+        """`place` is where it records."""
+        self._events, self._camera, self._place = events, camera, place
         self._lock = threading.Lock()
         self._reason: str | None = None
         self._retry_s = 0.0
@@ -38,7 +39,7 @@ class Pause:
             self._reason = why
             self._retry_s = time.monotonic() + RETRY_S
         kind = "disk_full" if full else "recording_paused"
-        self._events.add(kind, f"recording paused: {why}", camera=self._camera, level="warning")
+        self._events.add(kind, f"recording paused: {self._place}: {why}", camera=self._camera, level="warning")
 
     def is_due(self) -> bool:
         """Whether it is time to try again; not true again before another wait."""
@@ -58,6 +59,6 @@ class Pause:
         """Says that a full disk costs the oldest segments, once for each time that it gets full."""
         now_s = time.monotonic()
         if self._full_s is None or now_s - self._full_s > FULL_AGAIN_S:
-            text = f"{say_why(error)}; the oldest segments go to make room"
+            text = f"{self._place}: {say_why(error)}; the oldest segments go to make room"
             self._events.add("disk_full", text, camera=self._camera, level="warning")
         self._full_s = now_s

@@ -69,7 +69,7 @@ class Writer:
         self.recovery = Recovery(events, camera)
         self._archive, self._folder, self._config = archive, folder, config
         self._camera, self._events = camera, events
-        self._pause = Pause(events, camera)
+        self._pause = Pause(events, camera, str(folder))
         self._lock = threading.Lock()
         self._jobs: list[_Job] = []
         self._marks: deque[Event] = deque(maxlen=MOST_MARKS)
@@ -145,21 +145,18 @@ class Writer:
 
     def _begin(self) -> None:
         """Opens the archive. Raises SinkUnavailableError as long as somebody waits for that."""
-        refusal: OSError | SinkUnavailableError | None = None
         try:
             self._open()
         except OSError as error:
-            refusal = error
-            if error.errno in FINAL:
-                refusal = SinkUnavailableError(f"{self._folder}: cannot be written: {say_why(error)}")
-                refusal.__cause__ = error
+            with self._lock:
+                if self._awaited and error.errno in FINAL:
+                    raise SinkUnavailableError(f"{self._folder}: cannot be written: {say_why(error)}") from error
+            self._pause.begin(error)
         except SinkUnavailableError as error:
-            refusal = error
-        with self._lock:
-            if self._awaited and isinstance(refusal, SinkUnavailableError):
-                raise refusal
-        if refusal is not None:
-            self._pause.begin(refusal if isinstance(refusal, OSError) else str(refusal))
+            with self._lock:
+                if self._awaited:
+                    raise
+            self._pause.begin(str(error).removeprefix(f"{self._archive.folder}: "))
         self._asked.set()
 
     def _turn(self) -> None:

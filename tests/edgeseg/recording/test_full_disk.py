@@ -147,7 +147,7 @@ def test_a_disk_that_is_full_at_the_start(open_recorder: Open, disk: Path) -> No
         wait_until(lambda: not _is_paused(running))
         camera.write(5)
     assert [event.text for event in running.events.recent() if event.kind == "disk_full"] == [
-        f"recording paused: {reason}"
+        f"recording paused: {disk / 'recordings'}: {reason}"
     ]
 
 

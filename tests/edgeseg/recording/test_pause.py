@@ -29,17 +29,17 @@ def _told(events: Events) -> list[tuple[str, str, str | None]]:
 )
 def test_it_says_why(reason: OSError | str, full: bool, kind: str, text: str) -> None:
     events = Events()
-    paused = Pause(events, "front")
+    paused = Pause(events, "front", "rec")
     assert paused.reason is None
     paused.begin(reason, full=full)
     assert paused.reason == text
-    assert _told(events) == [(kind, f"recording paused: {text}", "front")]
+    assert _told(events) == [(kind, f"recording paused: rec: {text}", "front")]
     assert events.recent()[0].level == "warning"
 
 
 def test_the_first_reason_stays() -> None:
     events = Events()
-    paused = Pause(events, None)
+    paused = Pause(events, None, "rec")
     paused.begin("one")
     paused.begin("two")
     assert paused.reason == "one"
@@ -51,7 +51,7 @@ def test_the_first_reason_stays() -> None:
 def test_it_is_tried_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
     monkeypatch.setattr(pause.time, "monotonic", lambda: now_s)
-    paused = Pause(Events(), None)
+    paused = Pause(Events(), None, "rec")
     assert not paused.is_due()
     paused.begin("one")
     assert not paused.is_due()
@@ -64,13 +64,13 @@ def test_a_full_disk_is_told_of_once_until_it_was_not_for_a_while(monkeypatch: p
     now_s = 100.0
     monkeypatch.setattr(pause.time, "monotonic", lambda: now_s)
     events = Events()
-    paused = Pause(events, None)
+    paused = Pause(events, None, "rec")
     for _ in range(5):
         paused.tell_full(FULL)
         now_s += pause.FULL_AGAIN_S - 1
     assert len(_told(events)) == 1
     now_s += 2
     paused.tell_full(FULL)
-    text = "no space left on the disk; free some or write elsewhere; the oldest segments go to make room"
+    text = "rec: no space left on the disk; free some or write elsewhere; the oldest segments go to make room"
     assert _told(events) == [("disk_full", text, None)] * 2
     assert paused.reason is None

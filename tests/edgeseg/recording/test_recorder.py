@@ -307,7 +307,7 @@ def test_a_disk_that_refuses_late_pauses_the_recording(open_recorder: Open, monk
         _write(running, 10)
         disk.answer.set()
         wait_until(lambda: running.recorder.status().lost == 10)
-        assert "cannot be written: permission denied; choose a folder" in str(running.recorder.status().reason)
+        assert running.recorder.status().reason == "permission denied; choose a folder that you may write to"
         disk.refusal = None
         wait_until(lambda: running.recorder.status().state == "recording")
         _write(running, 10, first=10)
