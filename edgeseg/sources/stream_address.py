@@ -50,6 +50,11 @@ class StreamAddress:
                 raise UsageError(f"{name}: needs a port; write for instance udp://@:5000 or udp://239.0.0.1:5000")
         elif not host or port == 0:
             raise UsageError(f"{name}: names no camera; write for instance {scheme}://192.168.1.10/stream")
+        try:
+            # As whoever looks it up does; what cannot be written so would be an error there.
+            host.encode("idna")
+        except UnicodeError:
+            raise UsageError(f"{name}: its host can be none; a name's parts have 1 to 63 letters each") from None
         return cls(f"{scheme}://{rest}", name, scheme, host, port or PORTS[scheme] or 0)
 
     def is_there(self) -> bool:
