@@ -45,8 +45,8 @@ def add_login(app: web.Application, guard: Guard) -> None:
             return await guard.log_in(request, form.get("name", "").strip(), form.get("password", ""))
         except Refused as refused:
             if not refused.wait_s:
-                wrong = f"Name or {_name_secret(guard).lower()}" if guard.keys.users else "The token"
-                return show(f"{wrong} is wrong.", 401)
+                either = "Name, password or token" if guard.keys.token is not None else "Name or password"
+                return show(f"{either if guard.keys.users else 'The token'} is wrong.", 401)
             seconds = ceil(refused.wait_s)
             response = show(f"Too many log-ins. Try again in {seconds} s.", 429)
             response.headers["Retry-After"] = str(seconds)
@@ -77,4 +77,4 @@ async def read_body(request: web.Request, largest: int) -> bytes:
 def _name_secret(guard: Guard) -> str:
     if guard.keys.token is None:
         return "Password"
-    return "Password or token" if guard.keys.users else "Token"
+    return "Password, or the token and no name" if guard.keys.users else "Token"

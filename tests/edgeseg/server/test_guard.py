@@ -86,7 +86,8 @@ def test_a_log_in_that_is_wrong(site: Site, caplog: pytest.LogCaptureFixture, na
     with caplog.at_level(logging.DEBUG):
         answer = site.log_in(name, password)
     assert answer.status == 401
-    assert b"Name or password or token is wrong." in answer.body
+    assert b"Name, password or token is wrong." in answer.body
+    assert b"Password, or the token and no name" in answer.body
     assert "Set-Cookie" not in answer.headers
     assert "a log-in from 127.0.0.1 was refused" in caplog.text
     for secret in (PASSWORD, TOKEN, "stranger", "xxx"):
