@@ -33,19 +33,24 @@ def random_view(
     rng: Generator,
     label_stride: int = 2,
     outside: int = IGNORE_INDEX,
+    stretch: float | None = None,
 ) -> tuple[Image, Image]:
     """Cuts a random rectangle and brings it to `crop_hw` by the device's own resize.
 
     image: (H, W, 3) uint8 BGR; label: (H, W) uint8. `device_hw` is what the whole picture would be resized to on the
     device; a zoom of 1 shows things at that size. Returns RGB (h, w, 3) and labels (h / label_stride,
-    w / label_stride). What lies outside of the picture is grey and labelled `outside`.
+    w / label_stride). What lies outside of the picture is grey and labelled `outside`. With `stretch` the things in the
+    view have the proportions that they have in the picture when its width is stretched by it.
     """
     height, width = image.shape[:2]
     zoom = rng.uniform(*config.scale)  # not log-uniform: that would spend half the pixels on grey surroundings
     squeeze = np.exp(rng.uniform(-1, 1) * np.log(config.aspect) / 2)
     # The rectangle in source pixels: as many as the crop's share of the device's picture, fewer when zoomed in.
-    rect_h = max(2, round(height * crop_hw[0] / device_hw[0] / (zoom * squeeze)))
-    rect_w = max(2, round(width * crop_hw[1] / device_hw[1] / (zoom / squeeze)))
+    full_h, full_w = height * crop_hw[0] / device_hw[0], width * crop_hw[1] / device_hw[1]
+    if stretch is not None:
+        full_w = full_h * crop_hw[1] / crop_hw[0] / stretch
+    rect_h = max(2, round(full_h / (zoom * squeeze)))
+    rect_w = max(2, round(full_w / (zoom / squeeze)))
     focus = None
     for name, share in config.focus.items():
         if rng.random() < share:

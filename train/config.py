@@ -29,12 +29,18 @@ ForegroundName = Literal["road", "vehicle", "person"]
 
 
 class DatasetEntry(Part):
-    """A folder with images/ and labels/, how its raw labels map to classes, and how often it is drawn."""
+    """A folder with images/ and labels/, how its raw labels map to classes, and how often it is drawn.
+
+    stretch: by how much the width of its pictures must be stretched for things to have their true proportions, which
+    they then have in training too, but for what `aspect` varies. Without it a whole picture has the input's
+    proportions, as a camera's picture has on the device.
+    """
 
     name: str
     root: Path
     mapping: str
     weight: Annotated[float, Field(gt=0)] = 1.0
+    stretch: Annotated[float, Field(gt=0.2, lt=5)] | None = None
     split: GroupSplit | None = None
     licence: str = "unknown"
 

@@ -125,9 +125,9 @@ class Mixer:
         config = self.recipe.augmentation
         # A teacher knows what is where nobody labelled, but not what is where there is no picture.
         outside = OUTSIDE_INDEX if self.recipe.teacher else IGNORE_INDEX
-        view, mask = random_view(
-            image, label, self.recipe.input_size, self.recipe.train_hw, config, rng, LABEL_STRIDE, outside
-        )
+        sizes = self.recipe.input_size, self.recipe.train_hw
+        stretch = dataset.entry.stretch
+        view, mask = random_view(image, label, *sizes, config, rng, LABEL_STRIDE, outside, stretch)
         return random_look(view, config, rng), mask
 
 

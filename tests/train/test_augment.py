@@ -39,6 +39,23 @@ def test_outside_of_the_picture_is_ignored_and_grey() -> None:
     assert (view[::2, ::2][cv2.erode(outside.astype(np.uint8), np.ones((5, 5))) > 0] == 128).all()
 
 
+@pytest.mark.parametrize(("stretch", "proportion"), [(None, 0.67), (2.0, 1.0)])
+def test_squeezed_pictures_get_their_proportions_back(stretch: float | None, proportion: float) -> None:
+    """A ball in a scene of 2:1 that was squeezed into a square, seen by a network of 4:3."""
+    scene = np.zeros((240, 480), np.uint8)
+    cv2.circle(scene, (240, 120), 30, 3, -1)
+    label = np.asarray(cv2.resize(scene, (240, 240), interpolation=cv2.INTER_NEAREST), np.uint8)
+    image = np.dstack([label] * 3)
+    middle = Augmentation(scale=(1.0, 1.0), aspect=1.0, focus={"person": 1.0})
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        _, mask = augment.random_view(image, label, (240, 320), (240, 320), middle, rng, 1, stretch=stretch)
+        rows, columns = np.nonzero(mask == 3)
+        if columns.min() > 0 and columns.max() < 319:
+            break
+    assert np.ptp(columns) / np.ptp(rows) == pytest.approx(proportion, abs=0.06)
+
+
 def test_focus_brings_the_class_into_view() -> None:
     image, label = street()
     focused = Augmentation(scale=(2.0, 2.0), focus={"person": 1.0})

@@ -98,6 +98,13 @@ def test_a_batch_depends_on_seed_epoch_and_step_alone(tmp_path: Path, recipe_fie
         assert not np.array_equal(first[0], other[0])
 
 
+def test_a_data_set_that_was_squeezed_is_stretched(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    plain = recipe_of(tmp_path, recipe_fields)
+    recipe_fields["datasets"] = [{**recipe_fields["datasets"][0], "stretch": 2.0}]
+    stretched = recipe_of(tmp_path, recipe_fields)
+    assert not np.array_equal(Mixer(plain).batch(0, 0)[0], Mixer(stretched).batch(0, 0)[0])
+
+
 def test_weights_decide_how_often_a_data_set_is_drawn(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
     dark = tmp_path / "dark"
     for name in ("images", "labels"):
