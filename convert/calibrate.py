@@ -24,16 +24,21 @@ def choose_images(folders: Sequence[Path], count: int = SAMPLE_COUNT) -> list[Pa
     frames of a drive, so an even spread sees more than the first ones would. Raises InputNotFoundError for a folder
     that is not there and DataError for one without pictures.
     """
+    return spread([list_images(folder) for folder in folders], count)
+
+
+def spread(sets: Sequence[Sequence[Path]], count: int = SAMPLE_COUNT) -> list[Path]:
+    """Picks up to `count` pictures, the same number from each set as far as it has them, spread evenly over it."""
     chosen: list[Path] = []
-    for place, folder in enumerate(folders):
-        images = _list_images(folder)
-        share = (count - len(chosen)) // (len(folders) - place)
+    for place, images in enumerate(sets):
+        share = (count - len(chosen)) // (len(sets) - place)
         step = max(1.0, len(images) / max(share, 1))
         chosen += [images[int(index * step)] for index in range(min(share, len(images)))]
     return chosen
 
 
-def _list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
+    """All pictures of a folder, or of its images/. Raises as choose_images() does."""
     if not folder.is_dir():
         raise InputNotFoundError(f"{folder}: no such folder of calibration images; give one with --calibration DIR")
     images = folder / "images" if (folder / "images").is_dir() else folder

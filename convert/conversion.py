@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from convert.calibrate import choose_images, iterate_samples
+from convert.calibrate import choose_images, iterate_samples, list_images, spread
 from convert.card import Quantization, describe, name_file, write_model
 from convert.gate import enforce, judge_loss, judge_ops, tabulate
 from convert.graph import read_ops
@@ -50,7 +50,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
     hand_over = read_hand_over(request.source)
     trained = hand_over.card
     input_hw = request.input_hw or trained.input_hw
-    images = choose_images(_choose_calibration(request, hand_over))
+    images = _choose_calibration(request, hand_over)
     datasets = [labelled.open() for labelled in _choose_validation(request, hand_over)]
     # All that the user may have got wrong is told before the minutes of work.
     prepare_folder(request.out)
@@ -146,13 +146,20 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
             return float_path.replace(request.out / float_path.name), int8_path.replace(request.out / int8_path.name)
 
 
-def _choose_calibration(request: Request, hand_over: HandOver) -> Sequence[Path]:
-    chosen = request.calibration or [labelled.root for labelled in hand_over.trained_on]
-    if not chosen:
+def _choose_calibration(request: Request, hand_over: HandOver) -> list[Path]:
+    if request.calibration:
+        return choose_images(request.calibration)
+    if not hand_over.trained_on:
         raise UsageError(
             f"{request.source}: no recipe beside it names pictures to calibrate on; give --calibration DIR"
         )
-    return chosen
+    # Of a folder that was divided, the part that was trained on: what is held out must stay unknown.
+    return spread(
+        [
+            [pair.image for pair in labelled.open().pairs] if labelled.split else list_images(labelled.root)
+            for labelled in hand_over.trained_on
+        ]
+    )
 
 
 def _choose_validation(request: Request, hand_over: HandOver) -> Sequence[LabelledSet]:

@@ -15,7 +15,7 @@ import edgeseg
 from convert.conversion import Request, convert
 from convert.gate import GateFailedError
 from convert.quantize import keras
-from edgeseg.errors import InputNotFoundError, SinkUnavailableError, UsageError
+from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError
 from edgeseg.evaluate import evaluate
 from edgeseg.labels import LabelMapping, find_pairs, read_pair
 from edgeseg.model_card import read_card
@@ -103,6 +103,21 @@ def test_every_validation_set_of_the_run_is_judged(color_run: Path, tmp_path: Pa
     assert sum(item.pixels for item in card.calibration.bins) == 9 * 100 * 150
     assert "class person on edgeseg train, held out drives" in " ".join(console.export_text().split())
     assert (tmp_path / "report.html").read_text().count("<h2>Quality on") == 2
+
+
+def test_what_is_held_out_is_not_calibrated_on(color_run: Path, tmp_path: Path, console: Console) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(color_run, run)
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe["datasets"][0]["root"] = str(run / "train")
+    recipe["datasets"][0]["split"] = {"group": "^(00.)", "every": 2, "part": "kept"}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    for name in ("000", "002", "004"):
+        (run / "train" / "images" / f"{name}.png").write_bytes(b"whoever reads this fails")
+    convert(Request(run, tmp_path / "models"), console)
+    (run / "train" / "images" / "001.png").write_bytes(b"and this, too")
+    with pytest.raises(DataError, match=r"001\.png"):
+        convert(Request(run, tmp_path / "again"), console)
 
 
 def test_misleading_calibration_fails_the_gate_and_leaves_nothing(
