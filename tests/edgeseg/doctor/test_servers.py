@@ -44,6 +44,8 @@ def test_an_address_that_is_none_is_a_problem_without_its_password() -> None:
 
 def test_a_name_that_cannot_be_one_is_told_of() -> None:
     (finding,) = check_streams(camera("rtsp://a..b/main"))
+    assert "its host can be none" in finding.text
+    (finding,) = check_broker(("a..b", 1883))
     assert "cannot be reached" in finding.text
 
 
