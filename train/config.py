@@ -105,9 +105,13 @@ class Augmentation(Part):
 
 
 class Loss(Part):
-    """Class-balanced cross entropy plus Dice; `balance` is the power of 1/share that weights a class (0: none)."""
+    """Class-balanced cross entropy plus Dice; `balance` is the power of 1/share that weights a class (0: none).
+
+    boundary: how much more a pixel weighs where two classes meet, which is most of a small person (0: no more).
+    """
 
     balance: Ratio = 0.4
+    boundary: Annotated[float, Field(ge=0, le=20)] = 0.0
     dice: Annotated[float, Field(ge=0)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
 

@@ -39,6 +39,26 @@ def test_ignored_pixels_do_not_count() -> None:
     assert float(loss(labels, logits)) == pytest.approx(float(loss(labels, changed)), rel=1e-5)
 
 
+def test_where_classes_meet_an_error_costs_more() -> None:
+    labels = np.zeros((1, 20, 20), np.uint8)
+    labels[:, :, 10:] = 3
+    labels[:, 18:] = 255  # what is unknown meets nobody
+    plain, sharp = (SegmentationLoss([1, 1, 1, 1], dice=0.0, boundary=weight) for weight in (0.0, 4.0))
+
+    def wrong_at(columns: slice) -> np.ndarray:
+        said = labels.copy()
+        said[:, :18, columns] = 1
+        return logits_of(said)
+
+    near, far = wrong_at(slice(9, 11)), wrong_at(slice(2, 4))
+    assert float(plain(labels, near)) == pytest.approx(float(plain(labels, far)), rel=1e-3)
+    # Two pixels on either side of the border weigh 5, all others 1.
+    mean = (1.0 * 16 + 5.0 * 4) / 20
+    assert float(sharp(labels, near)) == pytest.approx(5 / mean * float(plain(labels, near)), rel=1e-2)
+    assert float(sharp(labels, far)) == pytest.approx(1 / mean * float(plain(labels, far)), rel=1e-2)
+    assert SegmentationLoss.from_config(sharp.get_config()).boundary == 4.0
+
+
 def test_a_batch_of_ignored_pixels_costs_nothing() -> None:
     labels = np.full((1, 8, 8), 255, np.uint8)
     logits = np.random.default_rng(3).normal(size=(1, 4, 4, 4)).astype(np.float32)
