@@ -15,7 +15,7 @@ from convert.calibrate import choose_images, iterate_samples, list_images, sprea
 from convert.card import Quantization, describe, name_file, write_model
 from convert.gate import enforce, judge_loss, judge_ops, tabulate
 from convert.graph import read_ops
-from convert.handover import HandOver, LabelledSet, read_hand_over
+from convert.handover import HandOver, LabelledSet, open_all, read_hand_over
 from convert.report import write_report
 from convert.scaling import Scaling, fit_scaling, sample_scores
 from convert.verify import compare, pool
@@ -51,7 +51,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
     trained = hand_over.card
     input_hw = request.input_hw or trained.input_hw
     images = _choose_calibration(request, hand_over)
-    datasets = [labelled.open() for labelled in _choose_validation(request, hand_over)]
+    datasets = open_all(_choose_validation(request, hand_over))
     # All that the user may have got wrong is told before the minutes of work.
     prepare_folder(request.out)
     if request.report is not None:

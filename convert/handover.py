@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ class ValidationSet:
     name: str
     mapping: LabelMapping
     pairs: tuple[Pair, ...]
+
+
+def open_all(sets: Sequence[LabelledSet]) -> list[ValidationSet]:
+    """Opens them; those that would be called alike are numbered."""
+    opened = [labelled.open() for labelled in sets]
+    names = [item.name for item in opened]
+    return [
+        replace(item, name=f"{item.name} {1 + names[:place].count(item.name)}") if names.count(item.name) > 1 else item
+        for place, item in enumerate(opened)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from convert.handover import LabelledSet, read_hand_over
+from convert.handover import LabelledSet, open_all, read_hand_over
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError, ModelError
 from edgeseg.model_card import CardClass, ModelCard
 from edgeseg.splits import GroupSplit
@@ -62,6 +62,12 @@ def test_a_part_of_a_folder_is_opened_as_training_divided_it(tmp_path: Path) -> 
     assert [pair.stem for pair in found.pairs] == ["drive0_000", "drive0_003"]
     whole = LabelledSet(tmp_path / "streets", "edgeseg").open()
     assert (whole.name, len(whole.pairs)) == ("edgeseg streets", 6)
+
+
+def test_sets_that_would_be_called_alike_are_numbered(tmp_path: Path) -> None:
+    sets = [LabelledSet(write_streets(tmp_path / name / "val", 1, (24, 32)), "edgeseg") for name in ("a", "b")]
+    other = LabelledSet(write_streets(tmp_path / "c", 1, (24, 32)), "edgeseg")
+    assert [item.name for item in open_all([*sets, other])] == ["edgeseg val 1", "edgeseg val 2", "edgeseg c"]
 
 
 def test_without_a_recipe_no_data_is_named(run: Path) -> None:
