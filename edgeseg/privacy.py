@@ -1,11 +1,11 @@
 """Privacy: blurs people before anybody sees the picture, live or recorded.
 
-What is blurred is what the model calls a person, with a margin, there and for a moment after. **Whoever the model
+What is blurred is what to the model may be a person, with a margin, there and for a moment after. **Whoever the model
 misses is not blurred.** In CamVid val (101 street pictures, 354 labelled people) 0.1 % of the labelled person pixels
-stay as they were; it would be 0.5 % without the moment and 6 % without the margin, with 1 person in 20 more than half
-visible (benchmarks/privacy.py). Another camera, night or rain can be far worse. So it lowers what pictures tell of
-passers-by and promises nobody that they cannot be recognised; outlines, the colours of clothes and the way somebody
-walks stay visible.
+stay as they were; it would be 0.4 % without the moment and 11 % if only what is likeliest a person were blurred and no
+margin, with 3 people in 20 more than half visible (benchmarks/privacy.py). Another camera, night or rain can be far
+worse. So it lowers what pictures tell of passers-by and promises nobody that they cannot be recognised; outlines, the
+colours of clothes and the way somebody walks stay visible.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ from edgeseg.frame import Frame, Segmentation
 DEFAULT_MARGIN = 0.025
 #: How long a place stays blurred after the last picture in which a person was seen there.
 DEFAULT_HOLD_S = 0.2
-#: Next to a person a cell counts as person too when the model is less sure of what else it is, 0..255.
+#: A cell to whose being a person the model gives this probability counts as person, whatever else is likelier.
+LIKELY = 0.05
+#: Where nobody kept the scores: next to a person a cell counts as person too when the model is less sure than this of
+#: what else it is, 0..255.
 UNSURE = 179
 #: A group of people is averaged in squares of its height / 8, so that a head is about one of them.
 _ROWS = 8
@@ -93,18 +96,31 @@ class PeopleBlur:
 def people_mask(segmentation: Segmentation, margin: float = DEFAULT_MARGIN) -> NDArray[np.uint8] | None:
     """Which cells of the class map are to be blurred, (h, w) uint8 of 0 and 1; None when nobody is there.
 
-    Person cells, what the model is unsure of next to them, and `margin` around both. The class map holds winners
-    only: a person to whom the model gives 30 % and the road 70 % can be guessed at beside a person, where unsure cells
-    mostly are one, but not elsewhere. Raises ModelError when the model knows no people.
+    Cells that may be a person, and `margin` around them. Without scores the class map's winners must do: person cells,
+    and what the model is unsure of next to them. Raises ModelError when the model knows no people.
     """
-    mask = (segmentation.class_ids == find_person(segmentation.classes)).astype(np.uint8)
+    person = find_person(segmentation.classes)
+    mask = (segmentation.class_ids == person).astype(np.uint8)
+    if segmentation.scores is not None:
+        mask |= _probability(segmentation.scores, person) >= LIKELY
     if not mask.any():
         return None
     around = _disc(max(1, math.ceil(margin * mask.shape[0])))
-    near: NDArray[Any] = cv2.dilate(mask, around)
-    mask |= near & (segmentation.confidence < UNSURE)
+    if segmentation.scores is None:
+        near: NDArray[Any] = cv2.dilate(mask, around)
+        mask |= near & (segmentation.confidence < UNSURE)
     grown: NDArray[Any] = cv2.dilate(mask, around)
     return grown
+
+
+def _probability(scores: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    """The probability of one class, (h, w), from (h, w, C) log-probabilities up to a number per pixel."""
+    planes = cv2.split(scores)
+    total: NDArray[Any] = np.zeros(scores.shape[:2], np.float32)
+    for plane in planes:
+        # Beyond that e^x is no float32 any more, and the answer 0 all the same.
+        total += np.exp(np.minimum(plane - planes[index], 80.0))
+    return 1.0 / total
 
 
 def find_person(classes: Sequence[SegmentClass]) -> int:
