@@ -120,7 +120,8 @@ def _probability(scores: NDArray[np.float32], index: int) -> NDArray[np.float32]
     for plane in planes:
         # Beyond that e^x is no float32 any more, and the answer 0 all the same.
         total += np.exp(np.minimum(plane - planes[index], 80.0))
-    return 1.0 / total
+    probability: NDArray[Any] = 1.0 / total
+    return probability
 
 
 def find_person(classes: Sequence[SegmentClass]) -> int:
