@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +106,8 @@ class Lane:
         self._lock = threading.Lock()
         self._next_source: Source | None = None
         self._ended = False
+        # The index of the next frame: files are named by it, so it goes on from one source to the next.
+        self._index = 0
 
     def replace_source(self, source: Source) -> None:
         """Goes on with another source, of the same kind (live or not), without disturbing the sinks."""
@@ -190,6 +192,7 @@ class Lane:
             outlet.results.close()
 
     def _read(self, source: Source, *, replaced: bool) -> None:
+        base = 0
         while True:
             asked_ns = time.monotonic_ns()
             frame = source.read()
@@ -198,7 +201,10 @@ class Lane:
             if replaced:
                 # One that cannot be lost says nothing of itself, and the one before may have been lost.
                 self.health.back()
-                replaced = False
+                replaced, base = False, self._index - frame.index
+            if base:
+                frame = replace(frame, index=base + frame.index)
+            self._index = frame.index + 1
             if (judge := self.judge) is not None:
                 self.health.judged(judge(frame))
             limit = self.rate_limit

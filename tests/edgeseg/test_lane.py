@@ -69,7 +69,9 @@ def test_another_source_takes_over_and_the_sinks_notice_nothing() -> None:
     lane = make_lane(first, sink)
     Pipeline([lane], FakeSegmenter()).run()
     assert (first.closed, second.opened, second.closed, sink.opened) == (1, 1, 1, 1)
-    assert sink.written[-1] == 4
+    # Numbered on and on: masks, say, are named by it.
+    assert sink.written == sorted(set(sink.written))
+    assert sink.written[-1] >= 5
     assert lane.metrics.summary().source == "second"
     with pytest.raises(ValueError, match="cannot take the place"):
         lane.replace_source(FakeSource(1, live=False))
