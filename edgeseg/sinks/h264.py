@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Final, cast
 
@@ -63,7 +64,8 @@ class H264Encoder:
         self.name, self.width, self.height = name, width, height
         self._codec = cast("VideoCodecContext", av.codec.CodecContext.create(name, "w"))
         configure(self._codec, name, width, height)
-        self._codec.open()
+        with _as_os_error(name):
+            self._codec.open()
 
     def encode(self, picture: NDArray[np.uint8], pts: int, *, keyframe: bool = False) -> list[Packet[VideoStream]]:
         """Takes a picture with its time in ticks of TIME_BASE; returns what is ready, Annex B. Raises OSError."""
@@ -71,11 +73,24 @@ class H264Encoder:
         image.pts, image.time_base = pts, TIME_BASE
         if keyframe:
             image.pict_type = PictureType.I
-        return self._codec.encode(image)
+        with _as_os_error(self.name):
+            return self._codec.encode(image)
 
     def finish(self) -> list[Packet[VideoStream]]:
         """Returns what is left; the encoder takes no picture after that. Raises OSError."""
-        return self._codec.encode(None)
+        with _as_os_error(self.name):
+            return self._codec.encode(None)
+
+
+@contextmanager
+def _as_os_error(name: str) -> Iterator[None]:
+    """Makes an OSError of whatever libav says: only some of its errors are one, a driver's often are not."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise
+        raise OSError(f"{name}: {error}") from error
 
 
 def configure(codec: VideoCodecContext, name: str, width: int, height: int) -> None:
@@ -101,7 +116,7 @@ def choose_encoder(width: int, height: int, hardware: Sequence[str] = HARDWARE) 
     for name in hardware:
         try:
             distance = _probe(name, width, height)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, av.error.FFmpegError) as error:
             logger.debug("%s: not used for %dx%d: %s", name, width, height, error)
             continue
         if distance <= PROBE_LIMIT:

@@ -70,3 +70,13 @@ def test_sizes(size_wh: tuple[int, int], expected: tuple[int, int]) -> None:
 def test_no_such_encoder() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         H264Encoder("nonsense", 160, 96)
+
+
+def test_whatever_libav_says_is_an_error_of_the_system() -> None:
+    """A driver that fails often says so in an error of libav's own, which ended the run instead of the encoder."""
+    encoder = H264Encoder(SOFTWARE, 64, 48)
+    picture = np.zeros((48, 64, 3), np.uint8)
+    assert encoder.encode(picture, 0)
+    encoder.finish()
+    with pytest.raises(OSError, match=SOFTWARE):
+        encoder.encode(picture, 3600)
