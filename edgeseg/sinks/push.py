@@ -138,5 +138,7 @@ class PushSink:
 
     def _drop_link(self) -> None:
         link, self._link, self._live, self._encoder = self._link, None, False, None
+        # Hardware may be what has failed; the next try finds out.
+        self._encoder_name = {}
         if link is not None:
             link.close()

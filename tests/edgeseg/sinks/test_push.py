@@ -18,6 +18,8 @@ from edgeseg.errors import UsageError
 from edgeseg.events import Events
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.push.address import PushAddress
+from edgeseg.sinks import push as push_module
+from edgeseg.sinks.h264 import SOFTWARE
 from edgeseg.sinks.push import PushSink
 from edgeseg.sinks.sink import PassedOver, Result
 from tests.receivers import Receiver, why_no_receiver
@@ -133,7 +135,7 @@ def test_a_server_that_goes_and_comes_back_is_found_again(recorder: Receiver) ->
 def test_a_server_that_is_away_is_told_once_and_ends_nothing(recorder: Receiver) -> None:
     recorder.kill()
     with Pushing(recorder.url) as it:
-        it.until(lambda: it.passed_over > 30)
+        it.until(lambda: it.told() and it.passed_over > 30)
         (event,) = it.events.recent()
         assert (event.kind, event.camera, event.level) == ("push_lost", "front", "warning")
         assert event.text == f"no pictures go to {recorder.url}: connection refused"
@@ -211,6 +213,14 @@ def test_pictures_that_change_their_size_go_on_at_the_first_ones(recorder: Recei
             it.sink.write(Result(Segmentation(frame, ids, ids), lambda seen: seen.frame.image.copy()))
         it.until(lambda: recorder.count() >= before + 10)
     assert {picture.shape for picture in recorder.pictures()} == {(HEIGHT, WIDTH, 3)}
+
+
+def test_hardware_that_fails_is_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoders = iter(["h264_v4l2m2m", SOFTWARE])
+    monkeypatch.setattr(push_module, "choose_encoder", lambda *_: next(encoders))
+    with Pushing(f"udp://127.0.0.1:{find_port()}") as it:
+        it.until(lambda: "push_live" in it.told())
+        assert it.told() == ["push_lost", "push_live"]
 
 
 def test_without_libsrt_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
