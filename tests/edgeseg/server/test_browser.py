@@ -279,6 +279,29 @@ def test_it_fits_a_phone_in_dark_and_light_and_has_a_name_for_everything(open_pa
         assert page.evaluate("document.activeElement.className") == "skip"
 
 
+def test_an_upright_picture_stretches_nothing_and_nothing_sticks_out(open_page: OpenPage) -> None:
+    with Site("front", "upright") as site, Drive(site.cameras[0]):
+        site.cameras[1].publish(width=180, height=320)
+        page = open_page(site.page.url, viewport={"width": 1280, "height": 800})
+        wait_for_kind(page, "live")
+        wait_until_it_moves(page)
+        page.wait_for_function("document.querySelector('[data-name=upright] canvas').height === 320")
+        front, upright = (page.locator(f'[data-name="{name}"] .frame').bounding_box() for name in ("front", "upright"))
+        assert front is not None
+        assert upright is not None
+        assert (upright["y"], upright["height"]) == (front["y"], pytest.approx(front["height"], abs=1))
+        assert front["height"] == pytest.approx(front["width"] * 9 / 16, abs=1)
+        sticking_out = page.evaluate(
+            """() => {
+                const right = document.querySelector("#panel").getBoundingClientRect().right;
+                return [...document.querySelectorAll("#panel *")]
+                    .filter((it) => it.checkVisibility() && it.getBoundingClientRect().right > right)
+                    .map((it) => it.outerHTML);
+            }"""
+        )
+        assert sticking_out == []
+
+
 def test_video_over_webrtc_plays_tells_of_a_lost_camera_and_falls_back(open_page: OpenPage) -> None:
     pytest.importorskip("aiortc", reason="needs aiortc: pip install 'edgeseg[webrtc]'")
     with Site(webrtc=True) as site, Drive(site.cameras[0]) as drive:
