@@ -22,7 +22,7 @@ from edgeseg.classes import SegmentClass
 from edgeseg.config import Config, FusionConfig, NamedCamera, OverlayConfig
 from edgeseg.corridor import PathConfig
 from edgeseg.corridors import Corridors, find_state_folder
-from edgeseg.errors import UsageError
+from edgeseg.errors import EdgesegError, UsageError
 from edgeseg.events import Events
 from edgeseg.exposition import Family, render
 from edgeseg.frame import Segmentation
@@ -56,6 +56,7 @@ from edgeseg.truth import CameraTruth
 from edgeseg.upkeep import Upkeep
 
 if TYPE_CHECKING:
+    from edgeseg.server.access_config import Access
     from edgeseg.server.page import LivePage
     from edgeseg.server.view import View
 
@@ -163,8 +164,7 @@ class Assembly:
                 raise UsageError("model: has other classes than the one that runs; start anew to use it")
         sources = dict(self._new_sources(config, changes))
         if self.page is not None:
-            # Whether or not it has changed: the files that it names may have.
-            self.page.use_access(config.http)
+            self._use_access(self.page, config.http)
             changes.note(before, config, HTTP_AT_ONCE, changes.applied)
         # From here on nothing can fail.
         self.config = config
@@ -270,6 +270,19 @@ class Assembly:
                 view.feed.forget()
         if (camera := config.named_cameras().get(lane.name)) is not None:
             self.corridors.configure(lane.name, camera.person_in_path or PathConfig())
+
+    def _use_access(self, page: LivePage, access: Access) -> None:
+        """Takes over who may watch, whether or not it has changed: the files that it names may have.
+
+        Raises EdgesegError where it has, and is no good. Where it has not, a file that is no good any more (a
+        certificate that has run out) keeps nothing else from being taken over.
+        """
+        try:
+            page.use_access(access)
+        except EdgesegError as error:
+            if access != self.config.http:
+                raise
+            self.events.add("config_refused", f"http: stays as it was: {error}", level="warning")
 
     def _warn_of_misses(self, before: Config | None) -> None:
         if self.config.privacy == "blur_people" and (before is None or before.privacy != "blur_people"):

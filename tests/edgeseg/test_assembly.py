@@ -15,7 +15,7 @@ import pytest
 from edgeseg.assembly import Assembly
 from edgeseg.classes import CLASSES
 from edgeseg.config import Config
-from edgeseg.errors import InputNotFoundError, ModelError, UsageError
+from edgeseg.errors import ConfigError, InputNotFoundError, ModelError, UsageError
 from edgeseg.metrics import Summary
 from edgeseg.model_card import CardClass
 from edgeseg.offline import Choices, OfflineJob
@@ -150,6 +150,16 @@ def test_a_token_that_is_another_one_in_the_same_file_is_taken_over(tmp_path: Pa
         token.write_text("the-second-of-two-tokens")
         running.assembly.change(config)
         assert [ask("the-first-of-two-tokens"), ask("the-second-of-two-tokens")] == [401, 200]
+        # A file that is gone is told, and keeps nothing else from being taken over.
+        token.unlink()
+        assert running.assembly.change(config.model_copy(update={"max_age": 1.0})).applied == ["max_age"]
+        (event,) = (it for it in running.assembly.events.recent() if it.kind == "config_refused")
+        assert "http: stays as it was" in event.text
+        assert ask("the-second-of-two-tokens") == 200
+        with pytest.raises(ConfigError, match="the token cannot be read"):
+            running.assembly.change(
+                config.model_copy(update={"http": config.http.model_copy(update={"hosts": ("other",)})})
+            )
 
 
 def test_that_misses_are_not_blurred_is_said_plainly(caplog: pytest.LogCaptureFixture) -> None:
