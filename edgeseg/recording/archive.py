@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import shutil
 import threading
@@ -159,6 +160,7 @@ class Archive:
         with self._disk:
             trouble: OSError | str | None = None
             try:
+                self._check_device()
                 self._note_marks()
                 if self._has_work() and not self.tidy():
                     free = format_bytes(self.limits.free)
@@ -211,8 +213,18 @@ class Archive:
         with self._disk:
             if not self.folder.exists() and self.folder.parent.stat().st_dev == self._device:
                 self.folder.mkdir()
+            elif self._held.is_there():
+                # A disk that was away is often another device when it is back.
+                self._device = self.folder.stat().st_dev
+            self._check_device()
+            if not self._held.is_held():
                 self._held.release()
                 self._held.hold()
+
+    def _check_device(self) -> None:
+        """Raises OSError when the disk is gone, and the folder is that on which it was mounted."""
+        if self.folder.stat().st_dev != self._device:
+            raise OSError(errno.ENODEV, "its disk is not there", str(self.folder))
 
     def _has_work(self) -> bool:
         """Whether to go through all segments. Raises OSError when the disk is gone."""

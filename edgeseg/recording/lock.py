@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,19 @@ class FolderLock:
             if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK):
                 self.release()
                 raise
+
+    def is_there(self) -> bool:
+        """Whether the folder is one that somebody has recorded into, and not only the place where its disk was."""
+        return (self._folder / NAME).exists()
+
+    def is_held(self) -> bool:
+        """Whether what we hold is the lock that lies in the folder now."""
+        try:
+            return self._file is not None and os.path.samestat(
+                os.fstat(self._file.fileno()), (self._folder / NAME).stat()
+            )
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         if self._file is not None:

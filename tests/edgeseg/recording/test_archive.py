@@ -480,8 +480,27 @@ def test_the_folder_of_a_disk_that_is_gone_is_not_made_on_another(tmp_path: Path
     with mount_disk(tmp_path / "disk", 2) as disk:
         archive, _ = opener(disk / "recordings")
         archive.folder = tmp_path / "recordings"
-        archive.restore()
+        with pytest.raises(FileNotFoundError):
+            archive.restore()
     assert not (tmp_path / "recordings").exists()
+
+
+def test_the_place_where_a_disk_was_mounted_is_not_recorded_into(tmp_path: Path, opener: Opener) -> None:
+    """systemd unmounts a disk that is pulled out; below is an empty folder on the card of the system."""
+    archive, _ = opener(tmp_path)
+    # As if it had been mounted there, and then another one.
+    archive._device = -1
+    (tmp_path / ".edgeseg.lock").rename(tmp_path / "elsewhere")
+    trouble = archive.tend()
+    assert isinstance(trouble, OSError)
+    assert trouble.errno == errno.ENODEV
+    with pytest.raises(OSError, match="its disk is not there"):
+        archive.restore()
+    (tmp_path / "elsewhere").rename(tmp_path / ".edgeseg.lock")
+    archive.restore()
+    assert archive.tend() is None
+    with pytest.raises(SinkUnavailableError, match="another run"):
+        opener(tmp_path)
 
 
 def test_a_disk_that_hangs_at_the_end_is_left_behind(

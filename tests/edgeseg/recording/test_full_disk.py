@@ -216,7 +216,12 @@ def test_nothing_is_recorded_where_a_disk_was(
         camera.write_until(lambda: _is_paused(running))
         tries: list[None] = []
         restore = running.archive.restore
-        monkeypatch.setattr(running.archive, "restore", lambda: tries.append(restore()))
+
+        def count_and_restore() -> None:
+            tries.append(None)
+            restore()
+
+        monkeypatch.setattr(running.archive, "restore", count_and_restore)
         wait_until(lambda: len(tries) > 3)
         assert not folder.exists()
         (tmp_path / "drawer").rename(folder)
