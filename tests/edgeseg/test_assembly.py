@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 from urllib.error import HTTPError
@@ -210,9 +211,12 @@ def test_a_model_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None:
 def test_the_same_clip_tells_the_same_of_people_in_the_path_live_and_offline(tmp_path: Path) -> None:
     clip = Path(__file__).parents[1] / "data" / "carpark" / "carpark.mp4"
     path = {"corridor": [[0.3, 0], [0.5, 0], [0.5, 0.25], [0.3, 0.25]]}
-    config = make(source=str(clip), person_in_path=path)
+    config = make(source=str(clip), person_in_path=path, output={"save": [str(tmp_path / "live.jsonl")]})
     with Assembly(config) as assembly:
         assembly.run()
+    times_s = [json.loads(line)["time_s"] for line in (tmp_path / "live.jsonl").read_text("utf-8").splitlines()]
+    # A busy machine leaves frames out.
+    longest_gap_s = max(later - earlier for earlier, later in pairwise(times_s))
     live = [event.details for event in assembly.events.recent() if event.kind == "person_in_path"]
     OfflineJob([clip], tmp_path, choices=Choices(overlay=False, path=config.person_in_path)).run()
     lines = (tmp_path / "carpark.events.jsonl").read_text(encoding="utf-8").splitlines()
@@ -220,7 +224,7 @@ def test_the_same_clip_tells_the_same_of_people_in_the_path_live_and_offline(tmp
     assert [item["change"] for item in live] == [item["change"] for item in offline] == ["begin", "end"]
     for one, other in zip(live, offline, strict=True):
         # To within a frame at each end: live the clock's times stand for the file's.
-        assert one["duration_s"] == pytest.approx(other["duration_s"], abs=2.5 / 12)
+        assert one["duration_s"] == pytest.approx(other["duration_s"], abs=2 * longest_gap_s + 0.5 / 12)
         assert one.get("reason") == other.get("reason")
 
 
