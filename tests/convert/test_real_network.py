@@ -15,7 +15,7 @@ from convert.calibrate import iterate_samples
 from convert.card import Quantization, describe, write_model
 from convert.gate import GateFailedError, enforce, judge_loss
 from convert.handover import HandOver, read_hand_over
-from convert.quantize import convert_float, convert_int8, load_network, resize_network
+from convert.quantize import convert_float, convert_int8, fold_scaling, load_network, resize_network
 from edgeseg.classes import IGNORE_INDEX
 from edgeseg.evaluate import evaluate
 from edgeseg.fusion import decide
@@ -41,7 +41,11 @@ def hand_over() -> HandOver:
 
 @pytest.fixture(scope="module")
 def network(hand_over: HandOver) -> Any:
-    return resize_network(load_network(hand_over.network), SIZE)
+    network = resize_network(load_network(hand_over.network), SIZE)
+    # As it was when the bundled model was calibrated.
+    card = read_card(BUNDLED_MODEL)
+    fold_scaling(network, card.temperature, card.offsets)
+    return network
 
 
 def _write(path: Path, flatbuffer: bytes, quantization: Quantization, hand_over: HandOver) -> Path:
