@@ -3,7 +3,7 @@
 Plays a 720p H.264 file of 30 frames a second live, as a camera gives them, with an overlay video, records, the page and
 a viewer. The bar: the 99th percentile of the age of a record, from capture until it is written, is at most 1.5 frame
 intervals plus one inference (the median of the run's own); and nothing piles up: in the last quarter results are no
-older than in the first by more than a frame interval, and memory no larger by more than 5 MB than after ten seconds.
+older than in the first by more than a frame interval, and memory, from ten seconds on, no larger by more than 5 MB.
 
 Prints a JSON line and ends with 1 when the bar is missed. Other work on the machine counts as the run's own waiting.
 """
@@ -47,8 +47,8 @@ def make_30_fps(path: Path) -> None:
         target.mux(stream.encode(None))
 
 
-def run(folder: Path, seconds: float) -> tuple[list[dict[str, float]], float, float]:
-    """Returns the records of a run, and its memory in MB when it had settled and at its end."""
+def run(folder: Path, seconds: float) -> tuple[list[dict[str, float]], list[float]]:
+    """Returns the records of a run, and its memory in MB, once a second from when it had settled."""
     clip, records = folder / "drive.mp4", folder / "out.jsonl"
     make_30_fps(clip)
     port, ended, seen = find_port(), threading.Event(), list[int]()
@@ -58,10 +58,12 @@ def run(folder: Path, seconds: float) -> tuple[list[dict[str, float]], float, fl
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             viewer.start()
+            began_s = time.monotonic()
             time.sleep(SETTLED_S)
-            settled_mb = read_mb(process.pid)
-            time.sleep(max(0.0, seconds - SETTLED_S))
-            final_mb = read_mb(process.pid)
+            memory_mb = [read_mb(process.pid)]
+            while time.monotonic() - began_s < seconds:
+                time.sleep(1.0)
+                memory_mb.append(read_mb(process.pid))
             process.send_signal(signal.SIGTERM)
             process.wait(30)
         finally:
@@ -69,16 +71,16 @@ def run(folder: Path, seconds: float) -> tuple[list[dict[str, float]], float, fl
             process.kill()
             viewer.join()
     lines = records.read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines], settled_mb, final_mb
+    return [json.loads(line) for line in lines], memory_mb
 
 
 def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     with tempfile.TemporaryDirectory() as folder:
-        records, settled_mb, final_mb = run(Path(folder), seconds)
+        records, memory_mb = run(Path(folder), seconds)
     ages = [record["age_ms"] for record in records]
     inference_ms = statistics.median(record["timings_ms"]["inference"] for record in records)  # type: ignore[index]
-    quarter = len(ages) // 4
+    quarter, share = len(ages) // 4, max(1, len(memory_mb) // 4)
     found = {
         "frames": len(records),
         "frames_per_second": round((len(records) - 1) / (records[-1]["time_s"] - records[0]["time_s"]), 2),
@@ -86,7 +88,8 @@ def main() -> int:
         "inference_ms": inference_ms,
         "limit_ms": round(1.5 * 1e3 / FPS + inference_ms, 1),
         "older_at_the_end_ms": round(statistics.median(ages[-quarter:]) - statistics.median(ages[:quarter]), 2),
-        "grown_mb": round(final_mb - settled_mb, 2),
+        # Medians: from one picture to the next it goes up and down by some megabytes.
+        "grown_mb": round(statistics.median(memory_mb[-share:]) - statistics.median(memory_mb[:share]), 2),
     }
     found["met"] = (
         found["age_ms"]["p99"] <= found["limit_ms"]
