@@ -29,7 +29,7 @@ demo: .venv/.installed
 
 # Three workers on two cores: most tests wait for programs they have started.
 test: lint .venv-tflite-runtime/.installed
-	.venv-test/bin/python -m pytest -n 3 --dist loadfile
+	.venv-test/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: .venv-test/.installed
 	.venv-test/bin/ruff check .

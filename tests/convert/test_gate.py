@@ -32,21 +32,31 @@ def test_custom_and_undelegated_ops_fail_and_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after", "passed"), [(0.9, True), (0.8901, True), (0.8899, False), (0.95, True), (math.nan, True)]
+    ("after", "passed"), [(0.9, True), (0.8941, True), (0.8939, False), (0.95, True), (math.nan, True)]
 )
-def test_a_class_may_lose_one_point(after: float, passed: bool) -> None:
-    (finding,) = judge_loss({"road": 0.9}, {"road": after})
+def test_a_class_may_lose_six_tenths_of_a_point(after: float, passed: bool) -> None:
+    finding, _ = judge_loss({"road": 0.9}, {"road": after})
     assert finding.passed is passed
+
+
+@pytest.mark.parametrize(("vehicle", "passed"), [(0.7995, True), (0.798, False)])
+def test_the_mean_of_all_but_the_first_class_may_lose_three_tenths(vehicle: float, passed: bool) -> None:
+    before = {"other": 0.9, "road": 0.9, "vehicle": 0.8, "person": 0.7}
+    # What `other` gains does not count.
+    *classes, mean = judge_loss(before, {"other": 0.95, "road": 0.896, "vehicle": vehicle, "person": 0.696})
+    assert all(finding.passed for finding in classes)
+    assert (mean.subject, mean.allowed, mean.passed) == ("mean", "at most 0.3 points", passed)
 
 
 def test_a_finding_says_on_which_data_it_was_made() -> None:
     assert [item.subject for item in judge_loss({"road": 0.9}, {"road": 0.9}, "camvid val")] == [
-        "class road on camvid val"
+        "class road on camvid val",
+        "mean on camvid val",
     ]
 
 
 def test_absent_class_is_said_not_to_be_judged() -> None:
-    road, person = judge_loss({"road": 0.9, "person": math.nan}, {"road": 0.9, "person": math.nan})
+    road, person, _ = judge_loss({"road": 0.9, "person": math.nan}, {"road": 0.9, "person": math.nan})
     assert road.passed
     assert "not judged" in person.measured
     assert person.passed
@@ -60,7 +70,7 @@ def test_nothing_to_judge_does_not_pass() -> None:
 def test_enforce_names_the_first_failure_and_counts_the_rest() -> None:
     findings = judge_loss({"road": 0.9, "vehicle": 0.8, "person": 0.7}, {"road": 0.9, "vehicle": 0.5, "person": 0.1})
     with pytest.raises(
-        GateFailedError, match=r"model\.tflite: not written.*class vehicle: 0\.8000 -> 0\.5000.*1 more"
+        GateFailedError, match=r"model\.tflite: not written.*class vehicle: 0\.8000 -> 0\.5000.*2 more"
     ) as caught:
         enforce(findings, "model.tflite")
     assert caught.value.exit_code == 65
