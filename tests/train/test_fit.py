@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import csv
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,39 +15,15 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from edgeseg.errors import DataError, SinkUnavailableError, UsageError
+from edgeseg.errors import DataError, UsageError
 from edgeseg.model_card import ModelCard
 from tests.train.conftest import recipe_of, write_recipe, write_teacher
+from tests.train.runs import finish, read_rows, start_training
 from train.config import load_recipe
-from train.fit import Trainer, fit_recipe
+from train.fit import fit_recipe
 from train.run_folder import RunFolder
 
-ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ("curves.png", "confusion.png", "predictions.png")
-
-
-@contextmanager
-def start_training(
-    recipe: Path, out: Path, *more: str, backend: str = "tensorflow"
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A real training process; its output goes into OUT.log, and it does not outlive the block."""
-    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    if backend == "jax":
-        # Of so small a network XLA takes longer to make fast code than to run slow code.
-        env["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
-    command = [sys.executable, "-m", "tests.train.tiny_training", "fit", str(recipe), "--out", str(out), *more]
-    with (
-        out.with_suffix(".log").open("wb") as log,
-        subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT) as process,
-    ):
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def finish(process: subprocess.Popen[bytes], out: Path) -> None:
-    assert process.wait(timeout=240) == 0, out.with_suffix(".log").read_text()
 
 
 def find_children(pid: int) -> list[int]:
@@ -66,11 +36,6 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def read_rows(folder: Path) -> list[dict[str, float]]:
-    with (folder / "metrics.csv").open(newline="") as stream:
-        return [{key: float(value) for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
 
 
 def read_checkpoint(folder: Path) -> tuple[list[dict[str, float]], dict[str, NDArray[Any]]]:
@@ -180,61 +145,3 @@ def test_a_run_folder_holds_everything_and_the_network_learns(finished: Finished
     (run / "checkpoint.npz").write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"checkpoint\.npz"):
         fit_recipe(recipe, run, resume=True)
-
-
-@pytest.mark.slow
-def test_early_stopping_ends_a_run_that_learns_nothing(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
-    fields = {**recipe_fields, "epochs": 9, "steps_per_epoch": 1, "early_stop_epochs": 2}
-    # So small a rate changes no weight, and the averaged weights get their statistics from the same pictures every
-    # time: all epochs are alike, and none is better than the first.
-    fields["optimizer"] = {"lr": 1e-30, "weight_decay": 0.0, "warmup_epochs": 0, "ema": 0.5}
-    recipe, run = load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), tmp_path / "run"
-    trainer = Trainer(recipe, RunFolder.create(run, recipe))
-    trainer.fit()
-    assert len(read_rows(run)) == 3
-    rows, best = (run / "metrics.csv").read_bytes(), (run / "best.keras").read_bytes()
-
-    # Killed before its report was drawn, the run is over all the same.
-    fit_recipe(recipe, run, resume=True)
-    assert (run / "curves.png").is_file()
-    assert (run / "metrics.csv").read_bytes() == rows
-
-    # One more epoch, which is no better: a resumed run knows how good its best one was.
-    trainer.recipe = recipe.model_copy(update={"early_stop_epochs": 3})
-    trainer.resume()
-    trainer.fit()
-    assert len(read_rows(run)) == 4
-    assert (run / "best.keras").read_bytes() == best
-
-
-@pytest.mark.slow
-def test_a_validation_set_that_can_judge_nothing_is_refused(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
-    empty = tmp_path / "empty"
-    for name in ("images", "labels"):
-        (empty / name).mkdir(parents=True)
-    cv2.imwrite(str(empty / "images" / "a.png"), np.zeros((96, 128, 3), np.uint8))
-    cv2.imwrite(str(empty / "labels" / "a.png"), np.full((96, 128), 255, np.uint8))
-    # Nothing is counted, so no class, not even a wrongly predicted one, has an IoU.
-    recipe_fields["validation"] = [{"name": "empty", "root": str(empty), "mapping": "edgeseg"}]
-    fields = {**recipe_fields, "steps_per_epoch": 1, "optimizer": {"ema": 0}}
-    with pytest.raises(DataError, match="no road, vehicle or person"):
-        fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), tmp_path / "run")
-
-
-def test_an_out_folder_that_cannot_be_made_is_named(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SinkUnavailableError, match="file/run: cannot hold a run"):
-        fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", recipe_fields)), tmp_path / "file" / "run")
-
-
-@pytest.mark.slow
-def test_the_same_recipe_trains_on_jax(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
-    teacher = {"model": str(write_teacher(tmp_path / "teacher"))}
-    fields = {**recipe_fields, "epochs": 2, "steps_per_epoch": 2, "teacher": teacher}
-    recipe = write_recipe(tmp_path / "recipe.yaml", fields)
-    with start_training(recipe, tmp_path / "run", backend="jax") as process:
-        finish(process, tmp_path / "run")
-    assert len(read_rows(tmp_path / "run")) == 2
-    # What JAX trained, TensorFlow loads: the hand-over to conversion.
-    network = keras.saving.load_model(tmp_path / "run" / "best.keras", compile=False)
-    assert network.predict_on_batch(np.zeros((1, 96, 128, 3), np.float32)).shape == (1, 24, 32, 4)
