@@ -42,14 +42,16 @@ class Corridors:
     """The corridors of all cameras. What was drawn goes before what is configured, until it is taken back.
 
     Drawn ones are kept in a file of the state folder, which the next run reads; without such a folder they last as long
-    as the run. Any thread may call anything.
+    as the run. Any thread may call anything; only `draw` waits for the disk.
     """
 
     def __init__(self, paths: Mapping[str, PathSink], folder: Path | None, events: Events) -> None:
         """`paths` by the names of their cameras. Reads what was drawn in earlier runs; what is no good is set aside."""
         self._paths, self._events = paths, events
         self._file = None if folder is None else folder / FILE_NAME
-        self._lock = threading.Lock()
+        # One draws at a time and may wait for the disk; what is known changes at once, under a lock that is held for
+        # no longer than that.
+        self._drawing, self._lock = threading.Lock(), threading.Lock()
         self._configured: dict[str, PathConfig] = {}
         self._drawn: dict[str, Polygon] = {} if self._file is None else _load(self._file)
 
@@ -69,7 +71,7 @@ class Corridors:
 
         Raises OSError, with everything as it was, when it cannot be kept.
         """
-        with self._lock:
+        with self._drawing:
             drawn = {name: polygon for name, polygon in self._drawn.items() if name != camera}
             if corridor is not None:
                 drawn[camera] = corridor
@@ -77,8 +79,9 @@ class Corridors:
                 return
             if self._file is not None:
                 _save(self._file, drawn)
-            self._drawn = drawn
-            self._use(camera)
+            with self._lock:
+                self._drawn = drawn
+                self._use(camera)
         if corridor is None:
             self._events.add("corridor_reset", "what was drawn as the path is gone; it is as configured", camera=camera)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,30 @@ def test_a_damaged_file_is_told_and_the_next_drawing_mends_it(
     corridors.draw("front", DRAWN)
     assert json.loads((tmp_path / FILE_NAME).read_text())["corridors"]["front"] == [list(it) for it in DRAWN]
     assert [it.name for it in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_a_disk_that_hangs_holds_up_nobody_but_who_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corridors = make(tmp_path)
+    reached, answered = threading.Event(), threading.Event()
+
+    def hang(path: Path) -> None:
+        reached.set()
+        assert answered.wait(20)
+
+    monkeypatch.setattr("edgeseg.corridors.flush_to_disk", hang)
+    drawing = threading.Thread(target=corridors.draw, args=("front", DRAWN), daemon=True)
+    drawing.start()
+    assert reached.wait(20)
+    asking = threading.Thread(
+        target=lambda: (corridors.snapshot(), corridors.configure("rear", PathConfig())), daemon=True
+    )
+    asking.start()
+    asking.join(5)
+    assert not asking.is_alive()
+    assert polygons(corridors)["front"] == (CONFIGURED, False)
+    answered.set()
+    drawing.join(20)
+    assert polygons(corridors)["front"] == (DRAWN, True)
 
 
 def test_the_state_folder_is_the_configured_one_or_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
