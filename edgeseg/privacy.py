@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from edgeseg.classes import SegmentClass
 from edgeseg.errors import ModelError, UsageError
 from edgeseg.frame import Frame, Segmentation
+from edgeseg.fusion import log_softmax
 
 #: How far around a person is blurred, as a share of the picture's height: hair, feet and bags lie there.
 DEFAULT_MARGIN = 0.025
@@ -102,7 +103,7 @@ def people_mask(segmentation: Segmentation, margin: float = DEFAULT_MARGIN) -> N
     person = find_person(segmentation.classes)
     mask = (segmentation.class_ids == person).astype(np.uint8)
     if segmentation.scores is not None:
-        mask |= _probability(segmentation.scores, person) >= LIKELY
+        mask |= log_softmax(segmentation.scores)[..., person] >= math.log(LIKELY)
     if not mask.any():
         return None
     around = _disc(max(1, math.ceil(margin * mask.shape[0])))
@@ -111,17 +112,6 @@ def people_mask(segmentation: Segmentation, margin: float = DEFAULT_MARGIN) -> N
         mask |= near & (segmentation.confidence < UNSURE)
     grown: NDArray[Any] = cv2.dilate(mask, around)
     return grown
-
-
-def _probability(scores: NDArray[np.float32], index: int) -> NDArray[np.float32]:
-    """The probability of one class, (h, w), from (h, w, C) log-probabilities up to a number per pixel."""
-    planes = cv2.split(scores)
-    total: NDArray[Any] = np.zeros(scores.shape[:2], np.float32)
-    for plane in planes:
-        # Beyond that e^x is no float32 any more, and the answer 0 all the same.
-        total += np.exp(np.minimum(plane - planes[index], 80.0))
-    probability: NDArray[Any] = 1.0 / total
-    return probability
 
 
 def find_person(classes: Sequence[SegmentClass]) -> int:
