@@ -94,5 +94,10 @@ def _draw_legend(out: NDArray[np.uint8], classes: Sequence[SegmentClass]) -> Non
         top = pad + place * line
         cv2.rectangle(out, (pad, top), (pad + line - pad // 2, top + line - pad // 2), item.color_rgb[::-1], -1)
         origin = (pad + line + pad, top + line - pad)
-        for color, thickness in (((0, 0, 0), max(round(4 * size), 2)), ((255, 255, 255), max(round(2 * size), 1))):
-            cv2.putText(out, item.name, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.75 * size, color, thickness, cv2.LINE_AA)
+        write_label(out, item.name, origin, size)
+
+
+def write_label(out: NDArray[np.uint8], text: str, origin: tuple[int, int], size: float) -> None:
+    """Writes into a picture, readable on any ground: white with a black edge. origin: the lower left corner, x, y."""
+    for color, thickness in (((0, 0, 0), max(round(4 * size), 2)), ((255, 255, 255), max(round(2 * size), 1))):
+        cv2.putText(out, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.75 * size, color, thickness, cv2.LINE_AA)

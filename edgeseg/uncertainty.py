@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeseg.errors import DataError
 from edgeseg.frame import Segmentation, check_image
 from edgeseg.fusion import log_softmax
-from edgeseg.overlay import DEFAULT_OPACITY, draw_overlay
+from edgeseg.overlay import DEFAULT_OPACITY, draw_overlay, write_label
 
 Aspect = Literal["confidence", "entropy"]
 ASPECTS: tuple[Aspect, ...] = ("confidence", "entropy")
@@ -71,8 +71,6 @@ def draw_explained(
         small = np.asarray(cv2.resize(image, (end - start, below), interpolation=cv2.INTER_AREA), np.uint8)
         tile = draw_uncertainty(small, segmentation, aspect, 0.75)
         size = max(below / 360.0, 0.3)
-        origin = (round(10 * size), round(28 * size))
-        for color, thickness in (((0, 0, 0), max(round(5 * size), 3)), ((255, 255, 255), max(round(2 * size), 1))):
-            cv2.putText(tile, aspect, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.8 * size, color, thickness, cv2.LINE_AA)
+        write_label(tile, aspect, (round(10 * size), round(28 * size)), size)
         out[height:, start:end] = tile
     return out

@@ -32,14 +32,6 @@ CLASSES = ("other", "road", "vehicle", "person")
 BASE = "edgeseg/gate"
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    if (why_not := why_no_broker()) is not None:
-        pytest.skip(why_not)
-    with Broker(tmp_path) as broker:
-        yield broker
-
-
 class Telling:
     """A camera `front`, and the part that tells of it."""
 

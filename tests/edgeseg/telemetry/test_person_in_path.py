@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -13,20 +13,12 @@ import pytest
 
 from edgeseg.assembly import Assembly
 from edgeseg.config import Config
-from tests.broker import Broker, Listener, wait_until, why_no_broker
+from tests.broker import Broker, Listener, wait_until
 from tests.edgeseg.telemetry.test_webhook import Endpoint
 
 pytestmark = pytest.mark.server
 
 CARPARK = Path(__file__).parents[2] / "data" / "carpark" / "carpark.mp4"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    if (why_not := why_no_broker()) is not None:
-        pytest.skip(why_not)
-    with Broker(tmp_path) as broker:
-        yield broker
 
 
 def _changes(records: Iterable[dict[str, Any]]) -> list[tuple[str, str, str]]:
