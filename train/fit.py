@@ -23,6 +23,7 @@ from edgeseg.iou import ConfusionMatrix
 from edgeseg.model_card import ModelCard, parse_card
 from edgeseg.preprocess import normalise_float
 from train.architectures import ARCHITECTURES, Architecture, build_network
+from train.batch_norm import fuse_normalisation
 from train.config import Recipe
 from train.datasets import BatchLoader, Dataset, Mixer, count_classes
 from train.distill import load_teacher, make_student
@@ -93,7 +94,7 @@ class Trainer:
         self.rows: list[dict[str, Any]] = []
         keras.utils.set_random_seed(recipe.seed)
         self.architecture = resolve_architecture(recipe)
-        self.model = build_network(self.architecture, (None, None), len(CLASS_NAMES))
+        self.model = fuse_normalisation(build_network(self.architecture, (None, None), len(CLASS_NAMES)))
         self.mixer = Mixer(recipe)
         self.validation = [Dataset.open(entry) for entry in recipe.validation]
         self.optimizer = make_optimizer(recipe)
