@@ -5,7 +5,7 @@
 `--classes` says, in the form of edgeseg/mappings, which class numbers of the model are ours; `--dataset` is a folder
 with images/ and labels/, `--mapping` what its labels mean. What the file does not say of itself (size, layout,
 normalisation, order of the colours) has a flag. Times are of the inference alone, taken in turns with the bundled nano
-and with MobileNetV2 1.0 224 INT8 (built by TensorFlow, or brought with --yardstick). ONNX wants
+and with MobileNetV2 1.0 224 INT8 (built by TensorFlow once, and kept where --yardstick says). ONNX wants
 `pip install -e '.[peers]'`.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +25,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.peer_model import NORMALISATIONS, Habits, PeerModel
+from benchmarks.yardstick import NAME as YARDSTICK
+from benchmarks.yardstick import build_apart
 from edgeseg import benchmark
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import EdgesegError, SinkUnavailableError, UsageError, explain
@@ -36,8 +37,6 @@ from edgeseg.model_card import read_flatbuffer
 from edgeseg.preprocess import upscale_logits
 from edgeseg.runtimes import open_interpreter
 from edgeseg.segmenter import Segmenter
-
-YARDSTICK_NAME = "MobileNetV2 1.0 224 INT8"
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def compare(
         )
     references: dict[str, Any] = {segmenter.card.name: segmenter.interpreter}
     if yardstick is not None:
-        references[YARDSTICK_NAME] = open_interpreter(read_flatbuffer(yardstick), str(yardstick), threads=threads)[0]
+        references[YARDSTICK] = open_interpreter(read_flatbuffer(yardstick), str(yardstick), threads=threads)[0]
     timings = {
         # It asks of either side no more than peer_model.Runtime has.
         name: benchmark.compare((peer.path.name, peer.runtime), (name, interpreter), rounds)  # type: ignore[arg-type]
@@ -151,7 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--std", type=_channels, metavar="R,G,B", help="of pixels 0..255, instead of --normalise")
     add("--fit", choices=("stretch", "letterbox"), default="stretch", help="how a picture is brought to the size")
     add("--against", type=Path, metavar="MODEL", help="one of ours to compare with (default: the bundled nano)")
-    add("--yardstick", type=Path, metavar="FILE", help="MobileNetV2 1.0 224 INT8, made by benchmarks/yardstick.py")
+    add("--yardstick", type=Path, metavar="FILE", help=f"{YARDSTICK}; built there when it is missing")
     add("--no-yardstick", action="store_true", help="do not build MobileNetV2, which needs TensorFlow")
     add("--rounds", type=int, default=100, help="of the timing")
     add("--threads", type=int, default=1)
@@ -176,14 +175,9 @@ def run(options: argparse.Namespace) -> Comparison:
     pairs = find_pairs(options.dataset / "images", options.dataset / "labels", mapping)
     peer = PeerModel(options.model, LabelMapping.load(options.classes), _read_habits(options), options.threads)
     with tempfile.TemporaryDirectory() as folder, Segmenter(options.against, options.threads) as segmenter:
-        yardstick = options.yardstick
-        if yardstick is None and not options.no_yardstick:
-            yardstick = Path(folder) / "yardstick.tflite"
-            # In a process of its own: TensorFlow's threads and memory must not be around when time is taken.
-            script = Path(__file__).with_name("yardstick.py")
-            built = [sys.executable, str(script), "--build-only", "--keep", str(yardstick)]
-            if subprocess.run(built, capture_output=True, check=False).returncode:
-                raise UsageError("the yardstick cannot be built without TensorFlow; give --yardstick or --no-yardstick")
+        yardstick = None
+        if not options.no_yardstick:
+            yardstick = build_apart(options.yardstick or Path(folder) / "yardstick.tflite")
         found = compare(
             peer, segmenter, pairs, mapping, str(options.dataset), yardstick, options.rounds, options.threads
         )

@@ -1,0 +1,55 @@
+"""The picture of IoU against time: what counts as the front, what others' figures are read from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from benchmarks.pareto import Point, draw, front, read_peer, read_references
+from benchmarks.yardstick import NAME
+from edgeseg.errors import DataError
+
+
+def _point(name: str, mean_iou: float, times: float, ours: bool = True) -> Point:
+    return Point(name, mean_iou, times, "camvid/val", ours)
+
+
+def test_the_front_holds_what_no_other_beats_in_both() -> None:
+    slow_and_bad, fast, good, equal = _point("a", 0.7, 5), _point("b", 0.6, 1), _point("c", 0.8, 2), _point("d", 0.8, 3)
+    assert front([slow_and_bad, fast, good, equal]) == [fast, good]
+
+
+def test_a_peer_is_read_as_it_was_written_and_may_be_renamed(tmp_path: Path) -> None:
+    path = tmp_path / "peer.json"
+    peer = {"model": "other.onnx", "mean_iou_foreground": 0.61, "dataset": "/some/where/camvid/val"}
+    path.write_text(json.dumps({"peer": peer, "timings": {"nano": {"ratio": 9.0}, NAME: {"ratio": 17.8}}}))
+    assert read_peer(str(path)) == Point("other.onnx", 0.61, 17.8, "camvid/val")
+    assert read_peer(f"Other, INT8={path}").name == "Other, INT8"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"peer": {"model": "x"}, "timings": {"nano": {"ratio": 2}}}'])
+def test_another_file_is_refused_by_its_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "wrong.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"wrong\.json: not what"):
+        read_peer(str(path))
+
+
+def test_every_point_is_drawn_inside_the_picture(tmp_path: Path) -> None:
+    references = read_references()
+    assert len(references) >= 5
+    assert all(0.5 < item.mean_iou < 1 and item.times_yardstick > 1 for item in references)
+    draw(references, tmp_path / "others.png")
+    draw([*references, _point("nano", 0.85, 1.3), _point("small", 0.87, 3.3)], tmp_path / "all.png")
+    others, both = (cv2.imread(str(tmp_path / name)) for name in ("others.png", "all.png"))
+    assert others is not None
+    assert both is not None
+    assert both.shape[1] > 800
+
+    def blue(picture: cv2.typing.MatLike) -> int:
+        return int(((picture[..., 0] > 150) & (picture[..., 2] < 80)).sum())
+
+    assert blue(both) > 100 > blue(others)
