@@ -37,12 +37,18 @@ RecipeArgument = Annotated[str, typer.Argument(help="a recipe's name (nano, nano
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="where the recipe's data paths start (default: the recipe's own folder)")
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="a field of the recipe: optimizer.lr=1e-3, datasets.camvid.weight=0.5"
+    ),
+]
 
 
 @app.command()
-def check(recipe: RecipeArgument, data: DataOption = None) -> None:
+def check(recipe: RecipeArgument, data: DataOption = None, settings: SetOption = None) -> None:
     """Read every picture and mask of a recipe; name all broken pairs; show the class shares."""
-    loaded = load_recipe(recipe, data)
+    loaded = load_recipe(recipe, data, settings or ())
     table = Table("data set", "pairs", *(f"{name} %" for name in CLASS_NAMES), "ignored %", "problems")
     problems: list[str] = []
     if loaded.pretrained and not loaded.pretrained.path.is_file():
@@ -69,6 +75,7 @@ def fit(
     recipe: RecipeArgument,
     out: Annotated[Path, typer.Option("--out", help="the run folder to make")],
     data: DataOption = None,
+    settings: SetOption = None,
     resume: Annotated[bool, typer.Option(help="continue the run in --out after its last whole epoch")] = False,
     seed: Annotated[int | None, typer.Option(min=0, help="instead of the recipe's")] = None,
     teacher: Annotated[
@@ -78,7 +85,7 @@ def fit(
     """Train a recipe; everything about the run lands in one folder."""
     from train.fit import fit_recipe
 
-    loaded = load_recipe(recipe, data)
+    loaded = load_recipe(recipe, data, settings or ())
     if seed is not None:
         loaded = loaded.model_copy(update={"seed": seed})
     if teacher is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from edgeseg.errors import ConfigError, InputNotFoundError
 from edgeseg.fields import Part, parse_size
 from edgeseg.splits import GroupSplit
+from train.overrides import override
 
 SHIPPED_RECIPES = Path(__file__).parent / "recipes"
 
@@ -108,10 +110,12 @@ class Loss(Part):
     """Class-balanced cross entropy plus Dice; `balance` is the power of 1/share that weights a class (0: none).
 
     boundary: how much more a pixel weighs where two classes meet, which is most of a small person (0: no more).
+    auxiliary: the weight of the same loss on what a head that is not saved says of the encoder's features (0: none).
     """
 
     balance: Ratio = 0.4
     boundary: Annotated[float, Field(ge=0, le=20)] = 0.0
+    auxiliary: Annotated[float, Field(ge=0, le=5)] = 0.0
     dice: Annotated[float, Field(ge=0)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
 
@@ -186,10 +190,11 @@ class Recipe(Part):
         return self.crop_size or self.input_size
 
 
-def load_recipe(name_or_path: str | Path, data_root: Path | None = None) -> Recipe:
+def load_recipe(name_or_path: str | Path, data_root: Path | None = None, settings: Iterable[str] = ()) -> Recipe:
     """Reads a recipe by its shipped name (`nano`) or path; relative data paths start at `data_root`.
 
-    Without `data_root` they start at the recipe's own folder. Raises InputNotFoundError when there is no such file and
+    Without `data_root` they start at the recipe's own folder. settings: KEY=VALUE, as train/overrides.py explains.
+    Raises InputNotFoundError when there is no such file and
     ConfigError, one line for each wrong key, when it is wrong.
     """
     path = Path(name_or_path)
@@ -202,6 +207,8 @@ def load_recipe(name_or_path: str | Path, data_root: Path | None = None) -> Reci
     root = (data_root or path.parent).absolute()
     try:
         raw = yaml.safe_load(path.read_text("utf-8"))
+        if isinstance(raw, dict):
+            override(raw, settings)
         recipe = Recipe.model_validate(raw)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

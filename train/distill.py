@@ -42,29 +42,12 @@ def distillation_loss(
     return temperature**2 * ops.sum(divergence * weights) / (ops.sum(counted) + 1.0)
 
 
-class Student(keras.Model):
-    """A network that `compile` and `train_on_batch` train on its loss plus what `distillation` says."""
-
-    distillation: Distillation
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
-        return loss + self.distillation(x, y, y_pred)
-
-
-def make_student(
-    network: keras.Model,
-    teacher: keras.Model,
-    weight: float,
-    temperature: float,
-    class_weights: Sequence[float] | None = None,
-) -> Student:
-    """`network`, its layers shared, as one that also learns from `teacher`."""
+def make_distillation(
+    teacher: keras.Model, weight: float, temperature: float, class_weights: Sequence[float] | None = None
+) -> Distillation:
+    """What learning from `teacher` adds to the loss."""
     teacher.trainable = False
 
-    # A closure, because Keras would take an attribute for a part of the student: saved, counted and checkpointed.
     def distil(pictures: Any, labels: Any, said: Any) -> Any:
         wanted = ops.stop_gradient(teacher(pictures, training=False))
         places = ops.shape(said)[1:3]
@@ -74,9 +57,7 @@ def make_student(
         counted = ops.image.resize(inside, places, interpolation="nearest", data_format="channels_last")[..., 0]
         return weight * distillation_loss(wanted, said, counted, temperature, class_weights)
 
-    student = Student(inputs=network.inputs, outputs=network.outputs, name=network.name)
-    student.distillation = distil
-    return student
+    return distil
 
 
 def load_teacher(path: Path, input_hw: tuple[int, int], class_count: int) -> keras.Model:

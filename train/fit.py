@@ -7,7 +7,7 @@ import logging
 import math
 import time
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from train.architectures import ARCHITECTURES, Architecture, build_network
 from train.batch_norm import fuse_normalisation
 from train.config import Recipe
 from train.datasets import BatchLoader, Dataset, Mixer, count_classes
-from train.distill import load_teacher, make_student
+from train.distill import Distillation, load_teacher, make_distillation
 from train.evaluate import evaluate_dataset
+from train.learner import make_learner
 from train.losses import SegmentationLoss, balance_classes
 from train.pretrained import load_encoder
 from train.report import write_report
@@ -94,22 +95,27 @@ class Trainer:
         self.rows: list[dict[str, Any]] = []
         keras.utils.set_random_seed(recipe.seed)
         self.architecture = resolve_architecture(recipe)
-        self.model = fuse_normalisation(build_network(self.architecture, (None, None), len(CLASS_NAMES)))
+        self.network = fuse_normalisation(build_network(self.architecture, (None, None), len(CLASS_NAMES)))
         self.mixer = Mixer(recipe)
         self.validation = [Dataset.open(entry) for entry in recipe.validation]
+        weights = balance_classes(count_classes(self.mixer.datasets), recipe.loss.balance)
+        # What follows makes weights of its own, after the network, which so begins as it would without.
+        self.model = make_learner(
+            self.network,
+            SegmentationLoss(weights, recipe.loss.dice, recipe.loss.label_smoothing, recipe.loss.boundary),
+            auxiliary=recipe.loss.auxiliary,
+            distillation=self._distillation(weights),
+        )
         self.optimizer = make_optimizer(recipe)
         self.optimizer.build(self.model.trainable_variables)
-        weights = balance_classes(count_classes(self.mixer.datasets), recipe.loss.balance)
-        if (lesson := recipe.teacher) is not None:
-            # After the network was built, which so begins with the weights that it would have without a teacher.
-            teacher = load_teacher(run.teacher_file, recipe.train_hw, len(CLASS_NAMES))
-            self.model = make_student(self.model, teacher, lesson.weight, lesson.temperature, weights)
-        self.model.compile(
-            optimizer=self.optimizer,
-            loss=SegmentationLoss(weights, recipe.loss.dice, recipe.loss.label_smoothing, recipe.loss.boundary),
-            # TensorFlow's XLA runs convolutions on one core: 1.2 s a step instead of 0.6 s on two. JAX is XLA alone.
-            jit_compile=keras.backend.backend() != "tensorflow",
-        )
+        # TensorFlow's XLA runs convolutions on one core: 1.2 s a step instead of 0.6 s on two. JAX is XLA alone.
+        self.model.compile(optimizer=self.optimizer, jit_compile=keras.backend.backend() != "tensorflow")
+
+    def _distillation(self, class_weights: Sequence[float]) -> Distillation | None:
+        if (lesson := self.recipe.teacher) is None:
+            return None
+        teacher = load_teacher(self.run.teacher_file, self.recipe.train_hw, len(CLASS_NAMES))
+        return make_distillation(teacher, lesson.weight, lesson.temperature, class_weights)
 
     @property
     def next_epoch(self) -> int:
@@ -119,7 +125,7 @@ class Trainer:
         """Puts the weights where the recipe says a run begins."""
         if self.recipe.pretrained:
             path = self.recipe.pretrained.path
-            count = load_encoder(self.model, path, self._spare_batches(PRETRAINED_BATCHES))
+            count = load_encoder(self.network, path, self._spare_batches(PRETRAINED_BATCHES))
             log.info("loaded %d pretrained layers from %s", count, path.name)
 
     def resume(self) -> None:
@@ -209,11 +215,11 @@ class Trainer:
         row: dict[str, float] = {}
         means = []
         for dataset in self.validation:
-            matrix = evaluate_dataset(self.model, dataset, self.recipe.input_size)
+            matrix = evaluate_dataset(self.network, dataset, self.recipe.input_size)
             for name, value in matrix.iou().items():
                 row[f"{dataset.entry.name}_{name}"] = value
             means.append(matrix.mean_iou_foreground())
-        self._average = [keras.ops.convert_to_numpy(variable) for variable in self.model.weights]
+        self._average = [keras.ops.convert_to_numpy(variable) for variable in self.network.weights]
         for variable, value in zip(self.model.variables, live, strict=True):
             variable.assign(value)
         row["val_mean"] = float(np.mean(means))
@@ -257,7 +263,7 @@ class Trainer:
             {
                 "name": f"edgeseg-{self.recipe.name}",
                 "architecture": self.recipe.architecture,
-                "params": self.model.count_params(),
+                "params": self.network.count_params(),
                 "input_hw": self.recipe.input_size,
                 "created": json.loads(self.run.run_file.read_text("utf-8"))["started"],
                 "licence": self.recipe.licence,

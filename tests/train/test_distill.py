@@ -12,7 +12,8 @@ from tests.train.conftest import write_recipe, write_teacher
 from train.augment import OUTSIDE_INDEX
 from train.config import load_recipe
 from train.datasets import Mixer
-from train.distill import distillation_loss, load_teacher, make_student
+from train.distill import distillation_loss, load_teacher, make_distillation
+from train.learner import Learner, make_learner
 from train.losses import SegmentationLoss
 from train.run_folder import RunFolder
 
@@ -50,11 +51,18 @@ def linear_network(seed: int) -> keras.Model:
     return network
 
 
+def make_student(network: keras.Model, teacher: keras.Model, optimizer: keras.optimizers.Optimizer) -> Learner:
+    student = make_learner(
+        network, SegmentationLoss([1, 1, 1, 1]), distillation=make_distillation(teacher, 1.0, temperature=2.0)
+    )
+    student.compile(optimizer=optimizer)
+    return student
+
+
 def test_a_student_becomes_its_teacher_where_nothing_is_labelled() -> None:
     teacher, network = linear_network(0), linear_network(1)
     before = [np.array(weight) for weight in teacher.get_weights()]
-    student = make_student(network, teacher, 1.0, 2.0)
-    student.compile(optimizer=keras.optimizers.Adam(0.03), loss=SegmentationLoss([1, 1, 1, 1]))
+    student = make_student(network, teacher, keras.optimizers.Adam(0.03))
     pictures = np.random.default_rng(2).uniform(-1, 1, (4, 16, 24, 3)).astype(np.float32)
     unlabelled = np.full((4, 8, 12), 255, np.uint8)
     losses = [float(student.train_on_batch(pictures, unlabelled)) for _ in range(60)]
@@ -67,8 +75,7 @@ def test_a_student_becomes_its_teacher_where_nothing_is_labelled() -> None:
 
 
 def test_nothing_is_learnt_from_outside_of_the_picture() -> None:
-    student = make_student(linear_network(1), linear_network(0), 1.0, 2.0)
-    student.compile(optimizer=keras.optimizers.SGD(0.0), loss=SegmentationLoss([1, 1, 1, 1]))
+    student = make_student(linear_network(1), linear_network(0), keras.optimizers.SGD(0.0))
     pictures = np.random.default_rng(2).uniform(-1, 1, (2, 16, 24, 3)).astype(np.float32)
     labels = np.full((2, 8, 12), OUTSIDE_INDEX, np.uint8)
     assert float(student.train_on_batch(pictures, labels)) == pytest.approx(0, abs=1e-6)

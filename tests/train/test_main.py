@@ -50,6 +50,8 @@ def test_check_names_every_broken_pair_at_once(
         (["check", "no-such-recipe"], 66, "no-such-recipe"),
         (["fit", "nano", "--out", "x", "--teacher", "best.keras"], 2, "the recipe nano has no `teacher:`"),
         (["fit", "nano_distilled", "--out", "x", "--teacher", "best.tflite"], 2, "give the best.keras of a run"),
+        (["fit", "nano", "--out", "x", "--set", "epochs"], 2, "--set epochs: give KEY=VALUE"),
+        (["check", "nano", "--set", "epochs=none"], 78, "epochs"),
         (["robustness", "nano", "--model", "m.tflite"], 2, "--out"),
         (["pseudo-label", "a.mp4", "--model", "no-such-run", "--out", "x"], 66, "no-such-run"),
         (["pseudo-label", "a.mp4", "--model", "x", "--out", "x", "--sure", "1.5"], 2, "sure above 0 and below 1"),
