@@ -29,7 +29,7 @@ from edgeseg.frame import Segmentation
 from edgeseg.fusion import TemporalFusion
 from edgeseg.health import Health
 from edgeseg.lane import AgeLimit, Lane
-from edgeseg.metrics import Metrics, Summary
+from edgeseg.metrics import Metrics
 from edgeseg.outputs import choose_all_outputs, choose_pushes
 from edgeseg.overlay import draw_overlay
 from edgeseg.pipeline import Pipeline
@@ -42,6 +42,7 @@ from edgeseg.sinks.path import PathSink
 from edgeseg.sources import SOURCE_HELP, Source, is_endless, open_source
 from edgeseg.sources.camera import CameraMode
 from edgeseg.sources.orientation import Orientation
+from edgeseg.summary import Summary
 from edgeseg.telemetry.families import (
     board_families,
     event_family,

@@ -30,7 +30,7 @@ from edgeseg.frame import Frame, Segmentation
 from edgeseg.fusion import TemporalFusion
 from edgeseg.lane import Lane, RateLimit
 from edgeseg.mailbox import take_in_turn
-from edgeseg.metrics import Summary
+from edgeseg.summary import Summary
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from edgeseg import __version__
 from edgeseg.board import BoardReading
 from edgeseg.health import rss_bytes
 from edgeseg.lane import Lane
-from edgeseg.metrics import Summary
+from edgeseg.summary import Summary
 
 
 class CameraReport:

@@ -17,9 +17,9 @@ from edgeseg.assembly import Assembly
 from edgeseg.classes import CLASSES
 from edgeseg.config import Config
 from edgeseg.errors import ConfigError, InputNotFoundError, ModelError, UsageError
-from edgeseg.metrics import Summary
 from edgeseg.model_card import CardClass
 from edgeseg.offline import Choices, OfflineJob
+from edgeseg.summary import Summary
 
 
 def make(**values: object) -> Config:

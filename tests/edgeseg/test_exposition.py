@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from edgeseg.exposition import BUCKETS_S, Family, render
-from edgeseg.metrics import Histogram
+from edgeseg.histogram import Histogram
 
 
 def test_what_is_rendered_is_read_back() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeseg.frame import Frame, Segmentation
-from edgeseg.metrics import Histogram, Metrics
+from edgeseg.histogram import Histogram
+from edgeseg.metrics import Metrics
 
 SECOND_NS = 1_000_000_000
 

@@ -15,8 +15,8 @@ from edgeseg import pipeline as pipeline_module
 from edgeseg.errors import DataError, SinkUnavailableError, SourceUnavailableError
 from edgeseg.frame import Segmentation
 from edgeseg.lane import RECORDING_RESULTS, Lane
-from edgeseg.metrics import Summary
 from edgeseg.pipeline import Pipeline
+from edgeseg.summary import Summary
 from tests.fakes import FakeSegmenter, FakeSink, FakeSource, nothing
 
 
