@@ -11,6 +11,7 @@ can stand in one picture; benchmarks/references.yaml has those that no command h
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -68,7 +69,11 @@ def read_peer(given: str) -> Point:
     try:
         found = json.loads(path.read_text("utf-8"))
         peer, timing = found["peer"], found["timings"][NAME]
-        return Point(name or peer["model"], peer["mean_iou_foreground"], timing["ratio"], _short(peer["dataset"]))
+        if found["threads"] != 1:
+            raise ValueError(f"timed with {found['threads']} threads; here it takes one")
+        return Point(
+            name or peer["model"], float(peer["mean_iou_foreground"]), float(timing["ratio"]), _short(peer["dataset"])
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not what `benchmarks.peers --json` writes with a yardstick: {error!r}") from error
 
@@ -87,12 +92,13 @@ def front(points: list[Point]) -> list[Point]:
     return best
 
 
-def draw(points: list[Point], path: Path) -> None:
+def draw(points: list[Point], path: Path) -> Axes:
     """Ours filled and joined along their front, others hollow, with a marker for each set of pictures."""
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axes: Axes = figure.subplots()
     axes.set_xscale("log")
-    markers = dict(zip(dict.fromkeys(point.measured_on for point in points), "osD^v", strict=False))
+    sets = list(dict.fromkeys(point.measured_on for point in points))
+    markers = dict(zip(sets, itertools.cycle("osD^vPX*"), strict=False))
     for measured_on, marker in markers.items():
         for ours in (True, False):
             drawn = [item for item in points if (item.measured_on, item.ours) == (measured_on, ours)]
@@ -122,10 +128,12 @@ def draw(points: list[Point], path: Path) -> None:
     )
     ticks = (0.5, 1, 2, 5, 10, 20, 50, 100)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_xlim(0.3, 220)
+    times = [point.times_yardstick for point in points]
+    axes.set_xlim(min(0.3, 0.6 * min(times)), max(220, 1.6 * max(times)))
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small", loc="upper right")
     figure.savefig(path, dpi=130)
+    return axes
 
 
 def main() -> int:

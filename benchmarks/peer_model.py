@@ -47,6 +47,7 @@ class OnnxRuntime:
     """
 
     def __init__(self, path: Path, threads: int, layout: Layout | None, size_hw: tuple[int, int] | None) -> None:
+        self._path = path
         try:
             import onnxruntime
         except ImportError as error:
@@ -65,8 +66,13 @@ class OnnxRuntime:
             )
         self._name = inputs[0].name
         self._output = self._session.get_outputs()[0].name
-        shape = [1, *inputs[0].shape[1:]]
-        sides = (1, 2) if (layout or ("nhwc" if shape[3] == 3 else "nchw")) == "nhwc" else (2, 3)
+        batch, *shape = inputs[0].shape
+        if isinstance(batch, int) and batch != 1:
+            raise ModelError(f"{path}: takes {batch} pictures at a time; export it with a batch of 1")
+        shape = [1, *shape]
+        channels, *sides = (3, 1, 2) if (layout or ("nhwc" if shape[3] == 3 else "nchw")) == "nhwc" else (1, 2, 3)
+        if not isinstance(shape[channels], int):
+            shape[channels] = 3
         for place, side in zip(sides, size_hw or (None, None), strict=True):
             if not isinstance(shape[place], int):
                 if side is None:
@@ -91,7 +97,11 @@ class OnnxRuntime:
         self._input = value
 
     def invoke(self) -> None:
-        self._result = self._session.run([self._output], {self._name: self._input})[0]
+        try:
+            self._result = self._session.run([self._output], {self._name: self._input})[0]
+        except Exception as error:  # its errors have no common base but Exception
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{self._path}: does not take {self._input.shape}: {reason}") from error
 
     def get_output_details(self) -> list[dict[str, Any]]:
         if self._result is None:
@@ -138,6 +148,8 @@ class PeerModel:
             self.runtime = OnnxRuntime(path, threads, habits.layout, size_hw)
         else:
             self.runtime, _ = open_interpreter(read_flatbuffer(path), str(path), threads=threads)
+            if any(-1 in item.get("shape_signature", ()) for item in self.runtime.get_input_details()):
+                raise ModelError(f"{path}: leaves its input size open; convert it for one size")
         inputs = self.runtime.get_input_details()
         if len(inputs) != 1 or len(inputs[0]["shape"]) != 4 or 3 not in (inputs[0]["shape"][1], inputs[0]["shape"][3]):
             shapes = [tuple(map(int, item["shape"])) for item in inputs]
@@ -146,6 +158,8 @@ class PeerModel:
         self.layout: Layout = habits.layout or ("nhwc" if self._input["shape"][3] == 3 else "nchw")
         sides = self._input["shape"][1:3] if self.layout == "nhwc" else self._input["shape"][2:4]
         self.input_hw = int(sides[0]), int(sides[1])
+        if habits.size_wh not in (None, self.input_hw[::-1]):
+            raise UsageError(f"{path}: takes {self.input_hw[1]}x{self.input_hw[0]} alone; leave --size away")
         self._table = _tabulate_classes(classes)
 
     def predict(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -46,11 +46,13 @@ class Comparison:
     peer: Evaluation
     ours: Evaluation
     timings: dict[str, benchmark.Comparison]
+    threads: int
 
     def as_json(self) -> dict[str, Any]:
         return {
             "peer": self.peer.as_json(),
             "ours": self.ours.as_json(),
+            "threads": self.threads,
             "timings": {
                 name: {
                     "peer": found.model.as_json(),
@@ -113,7 +115,7 @@ def compare(
         name: benchmark.compare((peer.path.name, peer.runtime), (name, interpreter), rounds)  # type: ignore[arg-type]
         for name, interpreter in references.items()
     }
-    return Comparison(found, ours, timings)
+    return Comparison(found, ours, timings, threads)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -146,7 +148,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--layout", choices=("nhwc", "nchw"), help="of input and scores (default: by the place of the 3 colours)")
     add("--bgr", action="store_true", help="the model wants blue first")
     add("--normalise", choices=tuple(NORMALISATIONS), help="what x is (default: -1..1; quantised: the pixel itself)")
-    add("--mean", type=_channels, metavar="R,G,B", help="of pixels 0..255, instead of --normalise")
+    add(
+        "--mean",
+        type=_channels,
+        metavar="R,G,B",
+        help="of pixels 0..255, instead of --normalise; red first, with --bgr too",
+    )
     add("--std", type=_channels, metavar="R,G,B", help="of pixels 0..255, instead of --normalise")
     add("--fit", choices=("stretch", "letterbox"), default="stretch", help="how a picture is brought to the size")
     add("--against", type=Path, metavar="MODEL", help="one of ours to compare with (default: the bundled nano)")
@@ -162,7 +169,7 @@ def _read_habits(options: argparse.Namespace) -> Habits:
     if (options.mean is None) != (options.std is None) or (options.mean and options.normalise):
         raise UsageError("give either --normalise or both of --mean and --std")
     mean, std = NORMALISATIONS[options.normalise] if options.normalise else (options.mean, options.std)
-    if options.bgr and options.normalise:
+    if options.bgr and mean and std:
         mean, std = mean[::-1], std[::-1]
     return Habits(options.size, options.layout, options.bgr, mean, std, options.fit)
 

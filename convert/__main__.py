@@ -71,12 +71,14 @@ def _name_report(report: Path | None, size_wh: tuple[int, int] | None) -> Path |
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
+    written = 0
     try:
         options = build_parser().parse_args(arguments)
         # Imported late: `--help` and a mistyped flag are answered where the packages for converting are missing, too.
-        from convert.conversion import Request, convert
+        from convert.conversion import Request, check_sizes, convert
 
         sizes = options.size or [None]
+        check_sizes(options.source, [size[::-1] for size in options.size or ()])
         for size in sizes:
             request = Request(
                 source=options.source,
@@ -89,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
             for path in convert(request, Console(stderr=True)):
                 print(path, flush=True)
+                written += 1
     except EdgesegError as error:
         # One line, whatever a library put into its message.
         print(f"convert: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -98,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"convert: error: {package} is not installed; run pip install -e '.[convert]'", file=sys.stderr)
         return UsageError.exit_code
     except KeyboardInterrupt:
-        print("convert: stopped; nothing was written", file=sys.stderr)
+        print(f"convert: stopped; {'only the above was' if written else 'nothing was'} written", file=sys.stderr)
         return 130
     return 0
 

@@ -42,6 +42,16 @@ class Request:
     report: Path | None = None
 
 
+def check_sizes(source: Path, sizes_hw: Sequence[tuple[int, int]]) -> None:
+    """Raises ModelError when the network cannot be had for one of several sizes, before the minutes of the first."""
+    if len(sizes_hw) > 1:
+        from convert.quantize import load_network, resize_network
+
+        network = load_network(read_hand_over(source).network)
+        for input_hw in sizes_hw:
+            resize_network(network, input_hw)
+
+
 def convert(request: Request, console: Console) -> tuple[Path, Path]:
     """Converts; returns the paths of the float32 and the INT8 model. Shows its steps and the verdict on `console`.
 

@@ -82,17 +82,17 @@ class LabelMapping(Part):
         """Read a mapping from YAML; `name` is what errors call it."""
         try:
             return cls.model_validate(yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            problem = getattr(error, "problem", None) or "cannot be parsed"
-            raise ConfigError(f"{name}{line}: not valid YAML: {problem}") from error
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"] if part != "[key]")
             raise ConfigError(
                 f"{name}: wrong label mapping{f' at {where}' if where else ''}: {first['msg']}"
             ) from error
+        except (yaml.YAMLError, ValueError) as error:  # a date that there is not is a ValueError
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            problem = getattr(error, "problem", None) or "cannot be parsed"
+            raise ConfigError(f"{name}{line}: not valid YAML: {problem}") from error
 
     def apply(self, raw: NDArray[Any], name: str = "label") -> NDArray[np.uint8]:
         """Turn raw labels into classes: (H, W) uint8 of class indices, IGNORE_INDEX where ignored.

@@ -304,7 +304,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"train: error: {error.name} is not installed; pip install -e '.[train]'", file=sys.stderr)
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("train: stopped; a run continues with --resume", file=sys.stderr)
+        print("train: stopped; `fit` continues with --resume, the rest begins anew", file=sys.stderr)
         return 130
     return 0
 

@@ -50,7 +50,9 @@ class DatasetEntry(Part):
 class Pretrained(Part):
     """Weights to start from: the file, what it was learnt from and where it comes from, and its licence.
 
-    The last two are told in the card of every network that starts from it.
+    path: the .npz of a published encoder, or the best.keras of an earlier run of the same architecture, all of which is
+    taken (first on much data, then on what matters). The other two are told in the card of every network that starts
+    from it.
     """
 
     path: Path
@@ -210,17 +212,17 @@ def load_recipe(name_or_path: str | Path, data_root: Path | None = None, setting
         if isinstance(raw, dict):
             override(raw, settings)
         recipe = Recipe.model_validate(raw)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read the recipe: {error}") from error
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in item['loc']) or 'recipe'}: {item['msg']}"
             for item in error.errors(include_url=False)
         )
         raise ConfigError(f"{path}: {problems}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read the recipe: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:  # a date that there is not is a ValueError
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(f"{path}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from error
 
     def rooted(entry: DatasetEntry) -> DatasetEntry:
         mapping = entry.mapping

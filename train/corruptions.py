@@ -103,9 +103,9 @@ def rain_drops(image: Image, strength: float, rng: Generator) -> Image:
 def fog(image: Image, strength: float, rng: Generator) -> Image:
     """Fog in which one sees 300, 150 and 75 m: I = J t + A (1 - t), t = exp(-3.912 d / visibility).
 
-    Koschmieder's law with the meteorological contrast limit of 5 %, as in Sakaridis et al. 2018 (arXiv:1708.07819).
-    The distance d is that of a flat road, 5 m at the lower edge and falling as 1 / (row - horizon); what stands above
-    it counts as 80 m away. The density varies by a fifth, in clouds of a quarter of the picture.
+    Koschmieder's law with his contrast limit of 2 %: what is dark is seen as far as t >= 0.02. The distance d is
+    that of a flat road, 5 m at the lower edge and falling as 1 / (row - horizon); what stands above it counts as 80
+    m away. The density varies by a fifth, in clouds of a quarter of the picture.
     """
     height, width = image.shape[:2]
     extinction = float(np.interp(strength, _AT, 3.912 * np.array((0.0, 1 / 300, 1 / 150, 1 / 75))))

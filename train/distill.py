@@ -17,6 +17,7 @@ from keras import ops
 from edgeseg.errors import DataError
 from train.augment import OUTSIDE_INDEX
 from train.evaluate import at_size
+from train.network_file import read_keras
 
 #: From pictures (B, H, W, 3), labels (B, H', W') and the student's scores (B, h, w, C) to what is added to the loss.
 Distillation = Callable[[Any, Any, Any], Any]
@@ -66,9 +67,9 @@ def load_teacher(path: Path, input_hw: tuple[int, int], class_count: int) -> ker
     Raises DataError when the file is damaged, or its network takes or gives something else than ours.
     """
     try:
-        teacher = at_size(keras.saving.load_model(path, compile=False), input_hw)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        teacher = at_size(read_keras(path), input_hw)
+    except (DataError, ValueError, TypeError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
         raise DataError(f"{path}: cannot teach: {reason}; give the best.keras of a run") from error
     shape = teacher.output_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] != class_count:

@@ -13,12 +13,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.errors import DataError, InputNotFoundError, UsageError
+from edgeseg.errors import InputNotFoundError, UsageError
 from edgeseg.evaluate import Predict, evaluate_pairs
 from edgeseg.fusion import fuse_views, log_softmax
 from edgeseg.iou import ConfusionMatrix
 from edgeseg.preprocess import Fit, normalise_float, to_input, upscale_logits
 from train.datasets import Dataset
+from train.network_file import read_keras
 from train.run_folder import RunFolder
 
 #: Sides of a view must divide by the encoder's deepest stride.
@@ -106,7 +107,4 @@ def load_best(run: RunFolder) -> keras.Model:
     """The best network of a run. Raises InputNotFoundError before the first epoch has ended, DataError when damaged."""
     if not run.best_file.is_file():
         raise InputNotFoundError(f"{run.best_file}: not there yet; it is written after the first epoch")
-    try:
-        return keras.saving.load_model(run.best_file, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{run.best_file}: cannot be loaded: {error}") from error
+    return read_keras(run.best_file)

@@ -30,7 +30,7 @@ from train.distill import Distillation, load_teacher, make_distillation
 from train.evaluate import evaluate_dataset
 from train.learner import make_learner
 from train.losses import SegmentationLoss, balance_classes
-from train.pretrained import load_encoder
+from train.pretrained import load_encoder, load_whole
 from train.report import write_report
 from train.run_folder import RECIPE_NAME, RunFolder
 
@@ -123,8 +123,13 @@ class Trainer:
 
     def start(self) -> None:
         """Puts the weights where the recipe says a run begins."""
-        if self.recipe.pretrained:
-            path = self.recipe.pretrained.path
+        if self.recipe.pretrained is None:
+            return
+        path = self.recipe.pretrained.path
+        if path.suffix == ".keras":
+            load_whole(self.network, path)
+            log.info("loaded all weights from %s", path)
+        else:
             count = load_encoder(self.network, path, self._spare_batches(PRETRAINED_BATCHES))
             log.info("loaded %d pretrained layers from %s", count, path.name)
 
@@ -297,16 +302,17 @@ def fit_recipe(recipe: Recipe, folder: Path, *, resume: bool = False) -> dict[st
     """Trains `recipe` in `folder` and writes its report; `resume` continues what is there, or starts anew.
 
     Resuming, `recipe` must be the run's own; only its files may lie elsewhere by now. Raises UsageError when it is
-    another one. Returns the confusion matrix on each
-    validation set.
+    another one. Returns the confusion matrix on each validation set.
     """
-    if resume and (folder / RECIPE_NAME).exists():
+    if resume and RunFolder(folder).checkpoint_file.exists():
         run, started = RunFolder.open(folder)
         if different := started.differences(recipe):
             raise UsageError(
                 f"{folder}: was started with other values of {', '.join(different)}; resume it with its own "
                 f"{RECIPE_NAME}, or start a new run in another folder"
             )
+        if recipe.teacher is not None and run.is_taught_by_another(recipe.teacher.model):
+            log.warning("%s: goes on with the teacher it began with, which %s is not", folder, recipe.teacher.model)
     else:
         run = RunFolder.create(folder, recipe)
     trainer = Trainer(recipe, run)

@@ -58,7 +58,8 @@ class SegmentationLoss(keras.losses.Loss):
         if self.boundary:
             near = ops.max_pool(one_hot * counted[..., None], 5, strides=1, padding="same", data_format="channels_last")
             more = 1.0 + self.boundary * ops.cast(ops.sum(near, axis=-1) > 1.5, "float32")
-            pixel_weights = pixel_weights * more * (ops.sum(counted) + 1.0) / (ops.sum(more * counted) + 1.0)
+            raised = pixel_weights * more
+            pixel_weights = raised * (ops.sum(pixel_weights) + 1.0) / (ops.sum(raised) + 1.0)
         entropy = -ops.sum(smooth * log_probs, axis=-1)
         loss = ops.sum(entropy * pixel_weights) / (ops.sum(counted) + 1.0)
         if not self.dice:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError, InputNotFoundError, explain
 from edgeseg.model_card import ModelCard, parse_card
 
@@ -36,8 +37,15 @@ def load_network(run_or_keras: Path) -> TrainedNetwork:
     except OSError as error:
         raise InputNotFoundError(f"{card_path}: cannot be read: {explain(error)}; {wanted}") from error
     card = parse_card(text, str(card_path))
+    if card.class_names != CLASS_NAMES:
+        raise DataError(f"{card_path}: knows {', '.join(card.class_names)}; here it takes {', '.join(CLASS_NAMES)}")
+    return TrainedNetwork(read_keras(path), card, path)
+
+
+def read_keras(path: Path) -> keras.Model:
+    """The network of a .keras file, for inference. Raises DataError with the first line of what Keras says of it."""
     try:
-        return TrainedNetwork(keras.saving.load_model(path, compile=False), card, path)
+        return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise DataError(f"{path}: cannot be loaded: {reason}") from error

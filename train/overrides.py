@@ -26,7 +26,7 @@ def override(fields: dict[str, Any], settings: Iterable[str]) -> None:
             raise UsageError(f"--set {setting}: give KEY=VALUE")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # a date that there is not is a ValueError
             raise UsageError(f"--set {setting}: the value is not valid YAML") from error
         *path, last = key.split(".")
         place: Any = fields

@@ -1,4 +1,4 @@
-"""Start from published weights whose batch norm was folded away (the .npz files of converted MobileNetV2 networks)."""
+"""Where a run starts: published weights without batch norm (.npz of converted MobileNetV2s), or an earlier run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, InputNotFoundError
+from train.network_file import read_keras
 
 
 def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.float32]]) -> int:
@@ -58,6 +59,19 @@ def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.fl
         variance = np.maximum(square / count - mean**2, 1e-6)
         _set_norm(norm, mean, variance, np.sqrt(variance + norm.epsilon), bias + mean)
     return len(pairs)
+
+
+def load_whole(model: keras.Model, path: Path) -> None:
+    """Takes all weights over from the best.keras of a run of the same architecture.
+
+    Raises InputNotFoundError when there is none, DataError when it is damaged or of another architecture.
+    """
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such network to start from; train it first")
+    earlier = read_keras(path)
+    if [(w.name, w.shape) for w in earlier.weights] != [(w.name, w.shape) for w in model.weights]:
+        raise DataError(f"{path}: is of another architecture than the recipe's")
+    model.set_weights(earlier.get_weights())
 
 
 def _set_norm(norm: keras.layers.BatchNormalization, mean: Any, variance: Any, gamma: Any, beta: Any) -> None:

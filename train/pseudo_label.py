@@ -177,7 +177,8 @@ def _list_pictures(clip: Path, conditions: Conditions) -> Iterator[tuple[int, Im
             chosen = window[gap]
             if chosen is not None and chosen[0] % conditions.every == 0:
                 ends = (window[0], window[-1]) if gap else ()
-                yield *chosen, [end[1] for end in ends if end is not None]
+                # What has another size is no picture of the same drive.
+                yield *chosen, [end[1] for end in ends if end is not None and end[1].shape == chosen[1].shape]
 
 
 def _read_all(source: Source) -> Iterator[Image]:

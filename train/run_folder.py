@@ -41,9 +41,9 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, recipe: Recipe) -> RunFolder:
-        """Starts a new run. Raises UsageError when the folder already holds one."""
+        """Starts a new run. Raises UsageError when the folder already holds one that has ended an epoch."""
         run = cls(path)
-        if run.recipe_file.exists():
+        if run.checkpoint_file.exists():
             raise UsageError(f"{path}: already holds a run; continue it with --resume or choose another folder")
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -72,6 +72,10 @@ class RunFolder:
             return run, Recipe.model_validate(yaml.safe_load(run.recipe_file.read_text("utf-8")))
         except (ValueError, yaml.YAMLError) as error:
             raise DataError(f"{run.recipe_file}: not a recipe that this version can read: {error}") from error
+
+    def is_taught_by_another(self, path: Path) -> bool:
+        """Whether there is a teacher at `path`, and it is another one than the run began with."""
+        return path.is_file() and path.read_bytes() != self.teacher_file.read_bytes()
 
     def write(self, path: Path, save: Callable[[BinaryIO], object]) -> None:
         """Writes a file through `save(stream)` so that a reader or a crash never meets half of it.

@@ -25,12 +25,26 @@ def test_the_front_holds_what_no_other_beats_in_both() -> None:
 def test_a_peer_is_read_as_it_was_written_and_may_be_renamed(tmp_path: Path) -> None:
     path = tmp_path / "peer.json"
     peer = {"model": "other.onnx", "mean_iou_foreground": 0.61, "dataset": "/some/where/camvid/val"}
-    path.write_text(json.dumps({"peer": peer, "timings": {"nano": {"ratio": 9.0}, NAME: {"ratio": 17.8}}}))
+    path.write_text(
+        json.dumps({"peer": peer, "threads": 1, "timings": {"nano": {"ratio": 9.0}, NAME: {"ratio": 17.8}}})
+    )
     assert read_peer(str(path)) == Point("other.onnx", 0.61, 17.8, "camvid/val")
     assert read_peer(f"Other, INT8={path}").name == "Other, INT8"
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"peer": {"model": "x"}, "timings": {"nano": {"ratio": 2}}}'])
+TIMED = f'"timings": {{"{NAME}": {{"ratio": 2}}}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"peer": {"model": "x"}, "threads": 1, "timings": {"nano": {"ratio": 2}}}',
+        f'{{"peer": {{"model": "x", "mean_iou_foreground": null, "dataset": "d"}}, "threads": 1, {TIMED}}}',
+        f'{{"peer": {{"model": "x", "mean_iou_foreground": 0.5, "dataset": "d"}}, "threads": 4, {TIMED}}}',
+    ],
+)
 def test_another_file_is_refused_by_its_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "wrong.json"
     path.write_text(text)
@@ -42,14 +56,16 @@ def test_every_point_is_drawn_inside_the_picture(tmp_path: Path) -> None:
     references = read_references()
     assert len(references) >= 5
     assert all(0.5 < item.mean_iou < 1 and item.times_yardstick > 1 for item in references)
-    draw(references, tmp_path / "others.png")
-    draw([*references, _point("nano", 0.85, 1.3), _point("small", 0.87, 3.3)], tmp_path / "all.png")
-    others, both = (cv2.imread(str(tmp_path / name)) for name in ("others.png", "all.png"))
-    assert others is not None
-    assert both is not None
-    assert both.shape[1] > 800
-
-    def blue(picture: cv2.typing.MatLike) -> int:
-        return int(((picture[..., 0] > 150) & (picture[..., 2] < 80)).sum())
-
-    assert blue(both) > 100 > blue(others)
+    ours = [_point("nano", 0.85, 1.3), _point("tiny", 0.5, 0.1), _point("huge", 0.95, 900)]
+    more = [Point(f"set {index}", 0.6, 3, f"set {index}") for index in range(9)]  # more sets than there are markers
+    axes = draw([*references, *ours, *more], tmp_path / "all.png")
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    drawn = {tuple(place) for dots in axes.collections for place in dots.get_offsets().tolist()}
+    for point in [*references, *ours, *more]:
+        place = (point.times_yardstick, 100 * point.mean_iou)
+        assert place in drawn
+        assert left < place[0] < right
+        assert low < place[1] < high
+    picture = cv2.imread(str(tmp_path / "all.png"))
+    assert picture is not None
+    assert picture.shape[1] > 800

@@ -37,7 +37,9 @@ def classes(tmp_path: Path) -> LabelMapping:
     return LabelMapping.load(tmp_path / "foreign.yaml")
 
 
-def write_onnx(path: Path, *, open_size: bool = False, decides: bool = False) -> Path:
+def write_onnx(
+    path: Path, *, open_size: bool = False, decides: bool = False, shape: list[str | int] | None = None
+) -> Path:
     """NCHW, the mean colour of each 4x4 block; `decides`: class numbers instead of scores."""
     kernel = np.broadcast_to(WEIGHTS[:, :, None, None] / 16, (4, 3, 4, 4)).astype(np.float32)
     sides = ["h", "w"] if open_size else list(SMALL_HW)
@@ -49,7 +51,7 @@ def write_onnx(path: Path, *, open_size: bool = False, decides: bool = False) ->
     graph = helper.make_graph(
         nodes,
         "foreign",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, *sides])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape or ["batch", 3, *sides])],
         [result],
         [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(BIAS, "bias")],
     )
@@ -114,6 +116,25 @@ def test_an_open_size_is_asked_for_and_bars_are_cut_off(tmp_path: Path, dataset:
     peer = PeerModel(path, classes, Habits((96, 96), mean=UNIT.mean, std=UNIT.std, fit="letterbox"))
     assert peer.input_hw == (96, 96)
     assert min(count(peer, dataset).iou().values()) > 0.7
+
+
+def test_a_size_that_the_file_does_not_leave_open_is_refused(tmp_path: Path, classes: LabelMapping) -> None:
+    for path in (write_onnx(tmp_path / "a.onnx"), write_tflite(tmp_path / "a.tflite")):
+        height, width = SMALL_HW
+        assert PeerModel(path, classes, Habits((width, height))).input_hw == SMALL_HW
+        with pytest.raises(UsageError, match=f"takes {width}x{height} alone; leave --size away"):
+            PeerModel(path, classes, Habits((width + 32, height)))
+
+
+def test_an_onnx_of_an_open_shape_is_run_and_one_of_a_fixed_batch_refused(
+    tmp_path: Path, dataset: Path, classes: LabelMapping
+) -> None:
+    habits = Habits(SMALL_HW[::-1], "nchw", mean=UNIT.mean, std=UNIT.std)
+    open_shape = PeerModel(write_onnx(tmp_path / "open.onnx", shape=["b", "c", "h", "w"]), classes, habits)
+    plain = PeerModel(write_onnx(tmp_path / "plain.onnx"), classes, UNIT)
+    np.testing.assert_array_equal(count(open_shape, dataset).counts, count(plain, dataset).counts)
+    with pytest.raises(ModelError, match="takes 2 pictures at a time"):
+        PeerModel(write_onnx(tmp_path / "two.onnx", shape=[2, 3, *SMALL_HW]), classes, UNIT)
 
 
 def test_what_is_no_segmenter_is_refused(tmp_path: Path, classes: LabelMapping) -> None:

@@ -82,6 +82,17 @@ def test_fog_hides_the_distance_first() -> None:
     assert np.abs(foggy[near] - clean[near]).mean() < 0.5 * np.abs(foggy[far] - clean[far]).mean()
 
 
+def test_fog_swallows_as_koschmieder_says() -> None:
+    """Over a black road in fog of 75 m the air between makes 1 - exp(-3.912 d / 75): 5 m away, and 80 m at most."""
+    black = np.zeros((200, 320, 3), np.uint8)
+    ratios = []
+    for seed in range(40):
+        seen = apply("fog", 3.0, seed, black).astype(float)
+        ratios.append(seen[-2:].mean() / seen[:40].mean())
+    near, far = (1 - np.exp(-3.912 * metres / 75) for metres in (5.0, 80.0))
+    assert np.mean(ratios) == pytest.approx(near / far, rel=0.06)
+
+
 def test_noise_has_its_sigma() -> None:
     flat = np.full((100, 100, 3), 128, np.uint8)
     assert apply("noise", 2.0, image=flat).std() == pytest.approx(20, rel=0.05)

@@ -92,6 +92,7 @@ def test_a_run_killed_by_sigkill_continues_exactly(finished: Finished, tmp_path:
     (finished.recipe.parent / "teacher" / "best.keras").write_bytes(b"trained further")
     with start_training(finished.recipe, broken, "--resume") as process:
         finish(process, broken)
+    assert "goes on with the teacher it began with" in " ".join((tmp_path / "broken.log").read_text().split())
 
     assert read_rows(broken) == read_rows(whole)
     (rows, variables), (resumed_rows, resumed_variables) = map(read_checkpoint, (whole, broken))

@@ -59,6 +59,15 @@ def test_where_classes_meet_an_error_costs_more() -> None:
     assert SegmentationLoss.from_config(sharp.get_config()).boundary == 4.0
 
 
+def test_the_boundary_takes_from_the_rest_what_it_gets() -> None:
+    """Of scores that are equally wrong everywhere the loss stays, whatever the classes weigh."""
+    labels = np.random.default_rng(5).integers(0, 4, (2, 12, 12)).astype(np.uint8)
+    labels[:, :8] = 0
+    scores = np.zeros((2, 6, 6, 4), np.float32)
+    plain, sharp = (SegmentationLoss([0.5, 1, 2, 8], dice=0.0, boundary=weight) for weight in (0.0, 4.0))
+    assert float(sharp(labels, scores)) == pytest.approx(float(plain(labels, scores)), rel=1e-2)
+
+
 def test_a_batch_of_ignored_pixels_costs_nothing() -> None:
     labels = np.full((1, 8, 8), 255, np.uint8)
     logits = np.random.default_rng(3).normal(size=(1, 4, 4, 4)).astype(np.float32)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     path = write_teacher(tmp_path / "run")
     with pytest.raises(InputNotFoundError, match=r"nowhere: no such network"):
         load_network(tmp_path / "nowhere")
+    card = path.with_name("card.json")
+    whole = card.read_text()
+    other = json.loads(whole)
+    other["classes"] = [{**item, "name": "cow"} if item["name"] == "person" else item for item in other["classes"]]
+    card.write_text(json.dumps(other))
+    with pytest.raises(DataError, match=r"card\.json: knows other, road, vehicle, cow"):
+        load_network(path)
+    card.write_text(whole)
     path.write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"best\.keras: cannot be loaded"):
         load_network(path)

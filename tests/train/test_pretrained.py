@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from edgeseg.errors import DataError, InputNotFoundError
+from tests.train.conftest import write_recipe, write_teacher
 from tests.train.tiny_training import design_tiny
 from train.architectures import build_network
+from train.config import load_recipe
+from train.fit import Trainer
 from train.pretrained import load_encoder
+from train.run_folder import RunFolder
 
 
 def encoder_names(network: keras.Model) -> list[str]:
@@ -65,6 +70,23 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_encoder(network, _cut(tmp_path / "w.npz"), pictures())
     with pytest.raises(InputNotFoundError):
         load_encoder(network, tmp_path / "none.npz", pictures())
+
+
+def test_a_run_starts_from_all_weights_of_an_earlier_one(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    write_teacher(tmp_path / "wide")
+    start = {"path": str(tmp_path / "tiny.keras"), "source": "an earlier run", "licence": "drawn by the test"}
+    recipe = load_recipe(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "pretrained": start}))
+    trainer = Trainer(recipe, RunFolder.create(tmp_path / "run", recipe))
+    with pytest.raises(InputNotFoundError, match=r"tiny\.keras: no such network to start from"):
+        trainer.start()
+    (tmp_path / "tiny.keras").write_bytes((tmp_path / "wide" / "best.keras").read_bytes())
+    with pytest.raises(DataError, match=r"tiny\.keras: is of another architecture"):
+        trainer.start()
+    earlier = build_network(design_tiny(), (96, 128), 4)
+    earlier.save(tmp_path / "tiny.keras")
+    trainer.start()
+    for one, other in zip(trainer.network.get_weights(), earlier.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def _cut(path: Path) -> Path:

@@ -154,3 +154,13 @@ def test_the_command_prints_the_line_for_the_recipe(
     (entry,) = yaml.safe_load(printed.splitlines()[-1])
     assert DatasetEntry.model_validate(entry).root == tmp_path / "out"
     assert entry["licence"] == "labels made by edgeseg-colors (drawn by the test)"
+
+
+def test_pictures_of_several_sizes_are_labelled_each_by_itself(tmp_path: Path, teacher: TrainedNetwork) -> None:
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for number in range(5):
+        picture = draw_frame(number)[0]
+        cv2.imwrite(str(mixed / f"{number}.png"), picture if number % 2 else cv2.resize(picture, (192, 144)))
+    found = label_clips([mixed], teacher, tmp_path / "out", Conditions(Views((1.0,)), every=1, least=0.1))
+    assert found.seen == found.kept == 5

@@ -23,8 +23,6 @@ def test_a_run_is_opened_with_the_recipe_it_was_started_with(tmp_path: Path, rec
     assert started == recipe
     assert opened.run_file == created.run_file
     assert set(json.loads(opened.run_file.read_text())) == {"started", "git_revision"}
-    with pytest.raises(UsageError, match="already holds a run"):
-        RunFolder.create(tmp_path / "run", recipe)
 
 
 def test_what_is_no_run_is_named(tmp_path: Path) -> None:
@@ -68,3 +66,12 @@ def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
     ]
     run.write_metrics(rows)
     assert run.read_metrics() == [pytest.approx(row, nan_ok=True) for row in rows]
+
+
+def test_a_folder_without_an_epoch_is_begun_again(tmp_path: Path, recipe: Recipe) -> None:
+    """What a mistake left behind is in nobody's way."""
+    run = RunFolder.create(tmp_path / "run", recipe)
+    RunFolder.create(tmp_path / "run", recipe)
+    run.write_bytes(run.checkpoint_file, b"an epoch")
+    with pytest.raises(UsageError, match="already holds a run; continue it with --resume"):
+        RunFolder.create(tmp_path / "run", recipe)
