@@ -79,7 +79,8 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
 
     console.print(f"{hand_over.network}: converting for {input_hw[1]}x{input_hw[0]}")
     network = resize_network(load_network(hand_over.network), input_hw)
-    scaling = Scaling.none(len(trained.classes))
+    as_trained = Scaling.none(len(trained.classes))
+    scalings: dict[Quantization, Scaling] = {"float32": as_trained, "int8": as_trained}
 
     def describe_model(
         quantization: Quantization, metrics: dict[str, Metrics], calibration: Calibration | None = None
@@ -90,25 +91,38 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
             output_hw=network.output_shape[1:3],
             quantization=quantization,
             metrics=metrics,
-            temperature=scaling.temperature,
-            offsets=scaling.offsets,
+            temperature=scalings[quantization].temperature,
+            offsets=scalings[quantization].offsets,
             calibration=calibration,
         )
 
-    float_bytes = convert_float(network)
-    if has_linear_end(network) and all(op.builtin for op in read_ops(float_bytes)):
+    def make_true(flatbuffer: bytes, quantization: Quantization, scaled: Scaling) -> None:
+        """Folds into the network what its scores, already `scaled`, lack in this model of it."""
         count = sum(len(dataset.pairs) for dataset in datasets)
-        console.print(f"finding temperature and offsets of the scores on {count} pictures")
+        console.print(f"finding temperature and offsets of the {quantization} scores on {count} pictures")
         with _open_folder(request.out) as folder:
             with _naming(request.out):
-                write_model(folder / "as-trained.tflite", float_bytes, describe_model("float32", {}))
-            with Segmenter(folder / "as-trained.tflite") as segmenter:
+                write_model(folder / "unscaled.tflite", flatbuffer, describe_model(quantization, {}))
+            with Segmenter(folder / "unscaled.tflite") as segmenter:
                 samples = [sample_scores(segmenter, dataset.pairs, dataset.mapping) for dataset in datasets]
-        scaling = fit_scaling(*(np.concatenate(parts) for parts in zip(*samples, strict=True)))
-        fold_scaling(network, scaling.temperature, scaling.offsets)
+        found = fit_scaling(*(np.concatenate(parts) for parts in zip(*samples, strict=True)))
+        fold_scaling(network, found.temperature, found.offsets)
+        scalings[quantization] = scaled.then(found)
+
+    def quantise() -> bytes:
+        return convert_int8(network, lambda: iterate_samples(images, input_hw, trained.input.fit))
+
+    float_bytes = convert_float(network)
+    scalable = has_linear_end(network) and all(op.builtin for op in read_ops(float_bytes))
+    if scalable:
+        make_true(float_bytes, "float32", as_trained)
         float_bytes = convert_float(network)
     console.print(f"calibrating on {len(images)} pictures")
-    int8_bytes = convert_int8(network, lambda: iterate_samples(images, input_hw, trained.input.fit))
+    int8_bytes = quantise()
+    if scalable and all(op.builtin for op in read_ops(int8_bytes)):
+        # Rounding shifts the classes' scores against each other, too.
+        make_true(int8_bytes, "int8", scalings["float32"])
+        int8_bytes = quantise()
     ops = read_ops(int8_bytes)
     findings = judge_ops(ops)
 
@@ -136,12 +150,12 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
 
         # Both files need a card before the device's Segmenter takes them, and figures before they leave this folder.
         float_path, int8_path = write(float_bytes, "float32", {}), write(int8_bytes, "int8", {})
-        comparisons = [compare(float_path, int8_path, dataset, console, scaling) for dataset in datasets]
+        comparisons = [compare(float_path, int8_path, dataset, console) for dataset in datasets]
         names = " and ".join(dataset.name for dataset in datasets)
         was = {item.before.dataset: item.before.metrics() for item in comparisons}
         now = {item.after.dataset: item.after.metrics() for item in comparisons}
-        float_confidence = pool((item.float_confidence for item in comparisons), scaling)
-        int8_confidence = pool((item.int8_confidence for item in comparisons), scaling)
+        float_confidence = pool(item.float_confidence for item in comparisons)
+        int8_confidence = pool(item.int8_confidence for item in comparisons)
         write(float_bytes, "float32", was, float_confidence.calibration(names))
         figures = now | {f"{name}, float32": found for name, found in was.items()}
         write(int8_bytes, "int8", figures, int8_confidence.calibration(names))

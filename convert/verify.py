@@ -14,7 +14,7 @@ from rich.progress import track
 from convert.handover import ValidationSet
 from convert.scaling import Scaling
 from edgeseg import benchmark
-from edgeseg.classes import IGNORE_INDEX
+from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.evaluate import Evaluation
 from edgeseg.fusion import decide
 from edgeseg.iou import ConfusionMatrix
@@ -90,18 +90,15 @@ def compare(
     int8_model: Path,
     dataset: ValidationSet,
     console: Console,
-    scaling: Scaling,
 ) -> Comparison:
     """Runs both models over every pair of a data set, with a progress bar on `console`.
-
-    scaling: what was done to the scores of both in their last layer.
 
     The figures are those of `edgeseg eval`, but one pass serves both models and shows where they differ. Raises
     DataError that names the first broken file.
     """
     with Segmenter(float_model) as before, Segmenter(int8_model) as after:
         float_counts, int8_counts = ConfusionMatrix(after.card.class_names), ConfusionMatrix(after.card.class_names)
-        float_confidence, int8_confidence = Confidence(scaling), Confidence(scaling)
+        float_confidence, int8_confidence = (Confidence(Scaling.of(model.card)) for model in (before, after))
         agreed = labelled = 0
         shown: list[Shown] = []
         pairs = dataset.pairs
@@ -137,9 +134,9 @@ def compare(
     )
 
 
-def pool(confidences: Iterable[Confidence], scaling: Scaling) -> Confidence:
+def pool(confidences: Iterable[Confidence]) -> Confidence:
     """What several data sets say of one model's confidence, all pixels counted alike."""
-    pooled = Confidence(scaling)
+    pooled = Confidence(Scaling.none(len(CLASS_NAMES)))
     for item in confidences:
         pooled.add(item)
     return pooled

@@ -89,3 +89,16 @@ def test_labelled_pixels_are_taken_evenly_and_at_full_size(tmp_path: Path) -> No
     assert 2 * PIXELS_PER_PICTURE <= classes.size < 4 * PIXELS_PER_PICTURE
     assert classes.max() == 3
     assert (scores.argmax(1) == classes).mean() > 0.8
+
+
+def test_two_scalings_are_one() -> None:
+    scores = np.random.default_rng(4).normal(0, 3, (50, 4)).astype(np.float32)
+    first, second = Scaling(1.3, (0.0, 0.2, -0.4, -1.1)), Scaling(0.9, (0.0, -0.1, 0.3, 0.5))
+    np.testing.assert_allclose(first.then(second).apply(scores), second.apply(first.apply(scores)), atol=1e-3)
+    np.testing.assert_allclose(first.undo(first.apply(scores)), scores, atol=1e-4)
+
+
+def test_what_a_card_says_is_what_was_done() -> None:
+    assert Scaling.of(ModelCard(name="plain", input_hw=(64, 96))) == Scaling.none(4)
+    scaled = ModelCard(name="scaled", input_hw=(64, 96), temperature=1.5, offsets=(0.0, 1.0, 2.0, 3.0))
+    assert Scaling.of(scaled) == Scaling(1.5, (0.0, 1.0, 2.0, 3.0))
