@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -76,6 +77,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
         load_network,
         resize_network,
     )
+    from convert.rounding import PICTURES, round_weights
 
     console.print(f"{hand_over.network}: converting for {input_hw[1]}x{input_hw[0]}")
     network = resize_network(load_network(hand_over.network), input_hw)
@@ -96,8 +98,8 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
             calibration=calibration,
         )
 
-    def make_true(flatbuffer: bytes, quantization: Quantization, scaled: Scaling) -> None:
-        """Folds into the network what its scores, already `scaled`, lack in this model of it."""
+    def make_true(model: Any, flatbuffer: bytes, quantization: Quantization, scaled: Scaling) -> None:
+        """Folds into a network what its scores, already `scaled`, lack as it was converted."""
         count = sum(len(dataset.pairs) for dataset in datasets)
         console.print(f"finding temperature and offsets of the {quantization} scores on {count} pictures")
         with _open_folder(request.out) as folder:
@@ -106,23 +108,25 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
             with Segmenter(folder / "unscaled.tflite") as segmenter:
                 samples = [sample_scores(segmenter, dataset.pairs, dataset.mapping) for dataset in datasets]
         found = fit_scaling(*(np.concatenate(parts) for parts in zip(*samples, strict=True)))
-        fold_scaling(network, found.temperature, found.offsets)
+        fold_scaling(model, found.temperature, found.offsets)
         scalings[quantization] = scaled.then(found)
 
-    def quantise() -> bytes:
-        return convert_int8(network, lambda: iterate_samples(images, input_hw, trained.input.fit))
+    def quantise(model: Any) -> bytes:
+        return convert_int8(model, lambda: iterate_samples(images, input_hw, trained.input.fit))
 
     float_bytes = convert_float(network)
     scalable = has_linear_end(network) and all(op.builtin for op in read_ops(float_bytes))
     if scalable:
-        make_true(float_bytes, "float32", as_trained)
+        make_true(network, float_bytes, "float32", as_trained)
         float_bytes = convert_float(network)
     console.print(f"calibrating on {len(images)} pictures")
-    int8_bytes = quantise()
+    some = images[:: max(1, -(-len(images) // PICTURES))]
+    rounded = round_weights(network, iterate_samples(some, input_hw, trained.input.fit))
+    int8_bytes = quantise(rounded)
     if scalable and all(op.builtin for op in read_ops(int8_bytes)):
         # Rounding shifts the classes' scores against each other, too.
-        make_true(int8_bytes, "int8", scalings["float32"])
-        int8_bytes = quantise()
+        make_true(rounded, int8_bytes, "int8", scalings["float32"])
+        int8_bytes = quantise(rounded)
     ops = read_ops(int8_bytes)
     findings = judge_ops(ops)
 
