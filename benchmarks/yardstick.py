@@ -1,6 +1,6 @@
 """Compares a model with MobileNetV2 1.0 224 in full INT8, the yardstick everybody's phone and board is measured by.
 
-    python benchmarks/yardstick.py [--model MODEL.tflite] [--keep mobilenet_v2_1.0_224_int8.tflite] [--rounds 300]
+    python -m benchmarks.yardstick [--model MODEL.tflite] [--keep mobilenet_v2_1.0_224_int8.tflite] [--rounds 300]
 
 Weights do not matter to speed, so the yardstick is built with random ones; that needs TensorFlow. On a board without
 it, bring the kept file and run `edgeseg bench --against FILE`. The bar: the bundled nano takes at most 1.4 times as
@@ -23,6 +23,7 @@ from edgeseg.errors import UsageError
 
 NAME = "MobileNetV2 1.0 224 INT8"
 BAR = 1.4
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def build(path: Path) -> None:
@@ -56,8 +57,8 @@ def build_apart(path: Path) -> Path:
     Raises UsageError where there is no TensorFlow.
     """
     if not path.exists():
-        script = [sys.executable, __file__, "--build-only", "--keep", str(path)]
-        found = subprocess.run(script, capture_output=True, text=True, errors="replace", check=False)
+        command = [sys.executable, "-m", "benchmarks.yardstick", "--build-only", "--keep", str(path.absolute())]
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
         if found.returncode:
             reason = next(reversed(found.stderr.split("\n")[:-1]), "no reason given")
             raise UsageError(f"{path}: the yardstick cannot be built ({reason}); it needs TensorFlow, or bring it")
