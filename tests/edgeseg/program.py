@@ -39,7 +39,8 @@ def run_edgeseg(*arguments: object, prefix: tuple[str, ...] = (), **options: Any
 @contextmanager
 def start_edgeseg(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Runs `edgeseg ARGUMENTS` while the block runs; what is left of it then is killed."""
-    command = [sys.executable, "-m", "edgeseg", *map(str, arguments)]
+    # Under nohup SIGHUP would be ignored in here, too, and edgeseg heeds that.
+    command = ["env", "--default-signal=HUP", sys.executable, "-m", "edgeseg", *map(str, arguments)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
