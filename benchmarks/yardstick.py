@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg import benchmark
-from edgeseg.errors import UsageError
+from edgeseg.errors import EdgesegError, UsageError
 
 NAME = "MobileNetV2 1.0 224 INT8"
 BAR = 1.4
@@ -78,7 +78,11 @@ def main() -> int:
         if arguments.build_only:
             build(path)
             return 0
-        found = benchmark.run(arguments.model, build_apart(path), rounds=arguments.rounds).comparison
+        try:
+            found = benchmark.run(arguments.model, build_apart(path), rounds=arguments.rounds).comparison
+        except EdgesegError as error:
+            print(f"yardstick: error: {error}", file=sys.stderr)
+            return error.exit_code
     assert found is not None
     print(f"{found.ratio:.2f} times {NAME}; the bar is {arguments.bar}")
     return 0 if found.ratio <= arguments.bar else 1

@@ -28,11 +28,11 @@ def round_weights(network: keras.Model, pictures: Iterable[NDArray[np.float32]])
 
     pictures: (1, h, w, 3) each, as the network takes them; all of them are held in memory. It goes by the convolutions,
     depthwise or not, with a batch norm behind them or with a bias and no activation; what else there is, is left to the
-    converter, and so is the whole of a network with layers that are used twice.
+    converter, and so is the whole of a network that is more than layers which each take tensors alone, once.
     """
     twin = keras.models.clone_model(network)
     twin.set_weights(network.get_weights())
-    if any(len(layer.get("inbound_nodes", ())) > 1 for layer in network.get_config()["layers"]):
+    if not _is_plain(network):
         return twin
     inputs = {layer.name: _as_list(layer.input) for layer in network.layers}
     norms = {id(inputs[it.name][0]): it for it in twin.layers if isinstance(it, keras.layers.BatchNormalization)}
@@ -59,6 +59,20 @@ def round_weights(network: keras.Model, pictures: Iterable[NDArray[np.float32]])
             if not uses[id(tensor)]:
                 del exact[id(tensor)], rounded[id(tensor)]
     return twin
+
+
+def _is_plain(network: keras.Model) -> bool:
+    """Whether a network is layers of one output, each called once, with tensors and nothing else."""
+    names = {layer.name for layer in network.layers}
+    if any(isinstance(layer.output, (list, tuple)) for layer in network.layers):
+        return False
+    for operation in network.get_config()["layers"]:
+        calls = operation.get("inbound_nodes")
+        if operation.get("name") not in names or calls is None or len(calls) > 1:
+            return False
+        if any(len(call["args"]) != 1 or any(call["kwargs"].values()) for call in calls):
+            return False
+    return True
 
 
 def _as_list(tensors: Any) -> list[Any]:

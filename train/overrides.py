@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from edgeseg.errors import UsageError
-
-#: 1e-3, which YAML 1.1 takes for a word; people mean the number.
-_EXPONENT = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)
 
 
 def override(fields: dict[str, Any], settings: Iterable[str]) -> None:
@@ -34,7 +30,7 @@ def override(fields: dict[str, Any], settings: Iterable[str]) -> None:
             place = _enter(place, part, setting)
         if not isinstance(place, dict):
             raise UsageError(f"--set {setting}: '{path[-1]}' holds no field '{last}' but {_kind(place)}")
-        place[last] = float(text) if _EXPONENT.fullmatch(text.strip()) else value
+        place[last] = value
 
 
 def _enter(place: Any, part: str, setting: str) -> Any:

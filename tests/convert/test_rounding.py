@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from convert import rounding
-from convert.quantize import keras
+from convert.quantize import keras, load_network, resize_network
 from convert.rounding import round_weights
-from tests.convert.conftest import SMALL_HW, build_small_network, iterate_noise
+from tests.convert.conftest import ROOT, SMALL_HW, build_small_network, iterate_noise
 
 layers = keras.layers
 
@@ -91,10 +92,40 @@ def test_other_layers_are_left_to_the_converter() -> None:
         assert not np.array_equal(rounded[index], exact)
 
 
-def test_a_network_that_uses_a_layer_twice_stays_as_it_is() -> None:
+def shared(x: Any) -> Any:
+    layer = layers.Conv2D(3, 1)
+    return layer(layer(x))
+
+
+def divided(x: Any) -> Any:
+    return layers.Conv2D(3, 1)(x / 2.0 + 0.1)
+
+
+def cut(x: Any) -> Any:
+    return keras.ops.relu6(layers.Conv2D(3, 1)(x))
+
+
+def masked(x: Any) -> Any:
+    return layers.Conv2D(3, 1)(layers.BatchNormalization()(x, training=True))
+
+
+@pytest.mark.parametrize("build", [shared, divided, cut, masked])
+def test_a_network_of_more_than_plain_layers_stays_as_it_is(build: Callable[[Any], Any]) -> None:
     inputs = keras.Input((*SMALL_HW, 3))
-    shared = layers.Conv2D(3, 1)
-    network = keras.Model(inputs, shared(shared(inputs)))
+    network = keras.Model(inputs, build(inputs))
     twin = round_weights(network, iterate_noise(2))
     for old, new in zip(network.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_the_own_networks_are_plain_and_none_of_their_convolutions_is_left_out() -> None:
+    """But those of the context branch with an activation inside."""
+    network = load_network(ROOT / "tests" / "data" / "nano" / "best.keras")
+    twin = round_weights(resize_network(network, SMALL_HW), iterate_noise(1))
+    same = {
+        layer.name
+        for layer in network.layers
+        if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D))
+        and np.array_equal(layer.get_weights()[0], twin.get_layer(layer.name).get_weights()[0])
+    }
+    assert same == {"context_global_conv"}

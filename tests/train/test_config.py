@@ -94,3 +94,11 @@ def test_recipes_differ_by_what_they_say_not_by_where_their_files_lie(
     assert recipe.teacher.model == tmp_path / "runs/best.keras"
     assert recipe.differences(load_recipe(path, Path("/elsewhere"))) == []
     assert recipe.differences(recipe.model_copy(update={"seed": 5, "epochs": 7})) == ["seed", "epochs"]
+
+
+def test_a_date_that_there_is_not_is_told_in_one_line(tmp_path: Path) -> None:
+    """PyYAML says it by a plain ValueError."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: tiny\nlicence: 2024-99-99\n")
+    with pytest.raises(ConfigError, match=r"recipe\.yaml: not valid YAML"):
+        load_recipe(path)

@@ -15,7 +15,7 @@ from train.overrides import override
     ("setting", "expected"),
     [
         ("epochs=3", {"epochs": 3}),
-        ("optimizer.lr=1e-3", {"optimizer": {"lr": 0.001}}),
+        ("optimizer.lr=0.001", {"optimizer": {"lr": 0.001}}),
         ("loss.dice=0.5", {"loss": {"dice": 0.5, "balance": 0.4}}),
         ("augmentation.scale=[0.5, 1.5]", {"augmentation": {"scale": [0.5, 1.5]}}),
         ("pretrained=null", {"pretrained": None}),
@@ -48,6 +48,7 @@ def test_a_later_setting_wins() -> None:
         ("epochs", "--set epochs: give KEY=VALUE"),
         ("=3", "--set =3: give KEY=VALUE"),
         ("epochs=[", "--set epochs=[: the value is not valid YAML"),
+        ("licence=2024-99-99", "--set licence=2024-99-99: the value is not valid YAML"),
         ("epochs.more=1", "--set epochs.more=1: 'epochs' holds no field 'more' but the value 2"),
         ("epochs.a.b=1", "--set epochs.a.b=1: 'a' is asked of the value 2"),
         ("datasets.citi.weight=1", "--set datasets.citi.weight=1: there is no 'citi' but the items camvid, city"),
@@ -63,6 +64,9 @@ def test_what_cannot_be_set_is_told_in_one_line(setting: str, said: str) -> None
 def test_a_recipe_judges_what_was_set(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
     path = write_recipe(tmp_path / "recipe.yaml", recipe_fields)
     assert load_recipe(path, settings=["loss.auxiliary=0.4", "datasets.streets.weight=3"]).loss.auxiliary == 0.4
+    # YAML 1.1 takes these for words; the recipe knows better.
+    for text, rate in (("1e-3", 1e-3), ("1.5e-3", 1.5e-3), ("2E0", 2.0)):
+        assert load_recipe(path, settings=[f"optimizer.lr={text}"]).optimizer.lr == rate
     with pytest.raises(ConfigError, match=r"loss\.auxilary: Extra inputs"):
         load_recipe(path, settings=["loss.auxilary=0.4"])
     with pytest.raises(ConfigError, match=r"epochs: Input should be greater than or equal to 1"):
