@@ -18,6 +18,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from edgeseg.errors import UsageError
+
 OUTPUT_STRIDE = 4
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.97  # runs here are thousands of steps, not hundreds of thousands: 0.99 lags behind
@@ -82,9 +84,15 @@ ARCHITECTURES: dict[str, Architecture] = {
     "nano": Architecture(
         "nano", stem=16, stages=_mobilenet_v2_stages((8, 12, 16, 32, 48, 80, 160)), decoder=(32, 48, 64, 96), context=96
     ),
-    # `nano` without its last stage, as `small` has none: 4 % less time. The same pretrained file fits.
+    # `nano` without its last stage, as `small` has none: 4 % less time. The same pretrained file fits. It cannot even learn
+    # its training pictures by heart, so no dropout.
     "nano_lean": Architecture(
-        "nano_lean", stem=16, stages=_mobilenet_v2_stages((8, 12, 16, 32, 48, 80)), decoder=(32, 48, 64, 96), context=96
+        "nano_lean",
+        stem=16,
+        stages=_mobilenet_v2_stages((8, 12, 16, 32, 48, 80)),
+        decoder=(32, 48, 64, 96),
+        context=96,
+        dropout=0.0,
     ),
     # Widths of MobileNetV2 1.0, without its last stage, which costs more than it brings at so small a picture.
     "small": Architecture(
@@ -176,3 +184,19 @@ def build_network(
         x = layers.SpatialDropout2D(architecture.dropout, name="dropout")(x)
     logits = layers.Conv2D(class_count, 1, name="logits", dtype="float32")(x)
     return keras.Model(inputs, logits, name=f"edgeseg_{architecture.name}")
+
+
+def freeze_encoder(network: keras.Model, stride: int) -> None:
+    """Keeps stem and blocks of a network of `build_network`, down to `stride`, from learning.
+
+    Their batch norms then normalise by the statistics they have. Raises UsageError when the encoder has no such stride.
+    """
+    reached = 1
+    encoder = [layer for layer in network.layers if layer.name.startswith(("stem_", "block"))]
+    for layer in encoder:
+        reached *= getattr(layer, "strides", (1,))[0]
+        if reached > stride:
+            break
+        layer.trainable = False
+    if reached < stride:
+        raise UsageError(f"freeze: the encoder has no stride {stride} but at most {reached}")

@@ -22,7 +22,7 @@ from edgeseg.errors import DataError, UsageError
 from edgeseg.iou import ConfusionMatrix
 from edgeseg.model_card import ModelCard, parse_card
 from edgeseg.preprocess import normalise_float
-from train.architectures import ARCHITECTURES, Architecture, build_network
+from train.architectures import ARCHITECTURES, Architecture, build_network, freeze_encoder
 from train.batch_norm import fuse_normalisation
 from train.config import Recipe
 from train.datasets import BatchLoader, Dataset, Mixer, count_classes
@@ -30,7 +30,7 @@ from train.distill import Distillation, load_teacher, make_distillation
 from train.evaluate import evaluate_dataset
 from train.learner import make_learner
 from train.losses import SegmentationLoss, balance_classes
-from train.pretrained import load_encoder, load_whole
+from train.pretrained import load_encoder, load_network
 from train.report import write_report
 from train.run_folder import RECIPE_NAME, RunFolder
 
@@ -76,7 +76,7 @@ def estimate_statistics(model: keras.Model, batches: Iterable[NDArray[np.float32
     Averaged weights see other activations than the weights they average; with the statistics of the latter the
     average loses up to half of its IoU in mid-run (Izmailov et al. 2018, arXiv:1803.05407, section 3.3).
     """
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [it for it in model.layers if isinstance(it, keras.layers.BatchNormalization) and it.trainable]
     momenta = [norm.momentum for norm in norms]
     for index, batch in enumerate(batches):
         for norm in norms:
@@ -96,6 +96,8 @@ class Trainer:
         keras.utils.set_random_seed(recipe.seed)
         self.architecture = resolve_architecture(recipe)
         self.network = fuse_normalisation(build_network(self.architecture, (None, None), len(CLASS_NAMES)))
+        if recipe.freeze is not None:
+            freeze_encoder(self.network, recipe.freeze)
         self.mixer = Mixer(recipe)
         self.validation = [Dataset.open(entry) for entry in recipe.validation]
         weights = balance_classes(count_classes(self.mixer.datasets), recipe.loss.balance)
@@ -127,8 +129,8 @@ class Trainer:
             return
         path = self.recipe.pretrained.path
         if path.suffix == ".keras":
-            load_whole(self.network, path)
-            log.info("loaded all weights from %s", path)
+            anew = load_network(self.network, path, partial=self.recipe.pretrained.partial)
+            log.info("loaded %s; %s", path, f"{', '.join(anew)} start anew" if anew else "all weights are from there")
         else:
             count = load_encoder(self.network, path, self._spare_batches(PRETRAINED_BATCHES))
             log.info("loaded %d pretrained layers from %s", count, path.name)

@@ -61,17 +61,31 @@ def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.fl
     return len(pairs)
 
 
-def load_whole(model: keras.Model, path: Path) -> None:
-    """Takes all weights over from the best.keras of a run of the same architecture.
+def load_network(model: keras.Model, path: Path, *, partial: bool = False) -> list[str]:
+    """Takes the weights over from the best.keras of a run of the same architecture.
 
-    Raises InputNotFoundError when there is none, DataError when it is damaged or of another architecture.
+    partial: of another architecture, the layers of equal name and shape. Returns the names of the layers that start
+    anew. Raises InputNotFoundError when there is none, DataError when it is damaged or of another architecture, or when
+    not even a part of it fits.
     """
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such network to start from; train it first")
-    earlier = read_keras(path)
-    if [(w.name, w.shape) for w in earlier.weights] != [(w.name, w.shape) for w in model.weights]:
-        raise DataError(f"{path}: is of another architecture than the recipe's")
-    model.set_weights(earlier.get_weights())
+    earlier = {layer.name: layer for layer in read_keras(path).layers}
+    fitting, anew = [], []
+    for layer in model.layers:
+        if layer.weights:
+            other = earlier.get(layer.name)
+            fits = other is not None and [w.shape for w in other.weights] == [w.shape for w in layer.weights]
+            (fitting if fits else anew).append(layer)
+    known = {layer.name for layer in model.layers}
+    missing = anew or any(layer.weights and name not in known for name, layer in earlier.items())
+    if missing and not partial:
+        raise DataError(f"{path}: is of another architecture than the recipe's; `partial: true` takes what fits of it")
+    if not fitting:
+        raise DataError(f"{path}: no layer of it fits the recipe's architecture")
+    for layer in fitting:
+        layer.set_weights(earlier[layer.name].get_weights())
+    return [layer.name for layer in anew]
 
 
 def _set_norm(norm: keras.layers.BatchNormalization, mean: Any, variance: Any, gamma: Any, beta: Any) -> None:

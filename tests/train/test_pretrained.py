@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,13 @@ import keras
 import numpy as np
 import pytest
 
-from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.errors import ConfigError, DataError, InputNotFoundError, UsageError
 from tests.train.conftest import write_recipe, write_teacher
 from tests.train.tiny_training import design_tiny
-from train.architectures import build_network
+from train.architectures import build_network, freeze_encoder
 from train.config import load_recipe
-from train.fit import Trainer
-from train.pretrained import load_encoder
+from train.fit import Trainer, fit_recipe
+from train.pretrained import load_encoder, load_network
 from train.run_folder import RunFolder
 
 
@@ -87,6 +88,67 @@ def test_a_run_starts_from_all_weights_of_an_earlier_one(tmp_path: Path, recipe_
     trainer.start()
     for one, other in zip(trainer.network.get_weights(), earlier.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_fits_of_another_architecture_is_taken_when_asked_for(
+    tmp_path: Path, recipe_fields: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    earlier = build_network(replace(design_tiny(), decoder=(16, 24, 16, 16), context=8), (96, 128), 4)
+    earlier.save(tmp_path / "earlier.keras")
+    start = {"path": str(tmp_path / "earlier.keras"), "source": "an earlier run", "licence": "drawn by the test"}
+    fields = {**recipe_fields, "pretrained": {**start, "partial": True}}
+    recipe = load_recipe(write_recipe(tmp_path / "recipe.yaml", fields))
+    trainer = Trainer(recipe, RunFolder.create(tmp_path / "run", recipe))
+    before = {layer.name: layer.get_weights() for layer in trainer.network.layers}
+    with caplog.at_level("INFO"):
+        trainer.start()
+    anew = {"context_local_conv", "context_global_conv", "context_global_project", "context_local_bn"}
+    anew |= {"context_depthwise_conv", "context_depthwise_bn", "decoder4_reduce_conv"}
+    assert {name for name in before if name in caplog.text} == anew
+    for layer in trainer.network.layers:
+        wanted = before[layer.name] if layer.name in anew else earlier.get_layer(layer.name).get_weights()
+        for one, other in zip(layer.get_weights(), wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_network_of_which_nothing_fits_is_refused_even_then(tmp_path: Path) -> None:
+    inputs = keras.Input((96, 128, 3))
+    keras.Model(inputs, keras.layers.Conv2D(4, 1, name="alone")(inputs)).save(tmp_path / "foreign.keras")
+    with pytest.raises(DataError, match=r"foreign\.keras: no layer of it fits"):
+        load_network(build_network(design_tiny(), (96, 128), 4), tmp_path / "foreign.keras", partial=True)
+
+
+def test_partial_is_refused_where_it_would_do_nothing(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    start = {"path": "w.npz", "source": "somewhere", "licence": "drawn by the test", "partial": True}
+    with pytest.raises(ConfigError, match=r"`partial` is for the best\.keras of a run, and w\.npz is none"):
+        load_recipe(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "pretrained": start}))
+
+
+def test_a_frozen_encoder_stays_as_it_started_and_the_rest_learns(
+    tmp_path: Path, recipe_fields: dict[str, Any]
+) -> None:
+    earlier = build_network(design_tiny(), (96, 128), 4)
+    earlier.save(tmp_path / "earlier.keras")
+    start = {"path": str(tmp_path / "earlier.keras"), "source": "an earlier run", "licence": "drawn by the test"}
+    fields = {**recipe_fields, "pretrained": start, "freeze": 4, "epochs": 1}
+    recipe = load_recipe(write_recipe(tmp_path / "recipe.yaml", fields))
+    fit_recipe(recipe, tmp_path / "run")
+    network = keras.saving.load_model(tmp_path / "run" / "best.keras", compile=False)
+    same = {
+        layer.name
+        for layer in network.layers
+        if layer.weights and all(map(np.array_equal, layer.get_weights(), earlier.get_layer(layer.name).get_weights()))
+    }
+    # Of the block that goes down to stride 8, what comes before works at stride 4.
+    blocks = ("stem", "block0_depthwise", "block0_project", "block1_expand")
+    assert same == {f"{name}_{kind}" for name in blocks for kind in ("conv", "bn")}
+
+
+def test_what_cannot_be_frozen_is_told(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="`freeze` keeps what a network starts with: name it under `pretrained`"):
+        load_recipe(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "freeze": 4}))
+    with pytest.raises(UsageError, match="freeze: the encoder has no stride 16 but at most 8"):
+        freeze_encoder(build_network(design_tiny(), (96, 128), 4), 16)
 
 
 def _cut(path: Path) -> Path:
