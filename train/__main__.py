@@ -102,6 +102,18 @@ def fit(
 
 
 @app.command()
+def average(
+    runs: Annotated[list[Path], typer.Argument(help="run folders of one recipe, by different seeds")],
+    out: Annotated[Path, typer.Option("--out", help="the run folder to make")],
+) -> None:
+    """Make one network of several runs of a recipe: the average of their weights, better than each."""
+    from train.average import average_runs
+
+    for name, matrix in average_runs(runs, out).items():
+        _print_matrix(name, matrix)
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     dataset: Annotated[

@@ -1,11 +1,17 @@
-"""Batch normalisation that trains in one op of TensorFlow's."""
+"""Batch normalisation: trained in one op of TensorFlow's, and its statistics measured anew."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
+from numpy.typing import NDArray
+
+#: Pictures enough for the mean and the variance of every channel.
+STATISTICS_BATCHES = 16
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
@@ -45,3 +51,19 @@ def fuse_normalisation(network: keras.Model) -> keras.Model:
     twin = keras.models.clone_model(network, clone_function=fused)
     twin.set_weights(network.get_weights())
     return twin
+
+
+def estimate_statistics(model: keras.Model, batches: Iterable[NDArray[np.float32]]) -> None:
+    """Measures the batch norms' means and variances anew, as the plain mean over `batches` (B, H, W, 3).
+
+    Averaged weights see other activations than the weights they average; with the statistics of the latter the
+    average loses up to half of its IoU in mid-run (Izmailov et al. 2018, arXiv:1803.05407, section 3.3).
+    """
+    norms = [it for it in model.layers if isinstance(it, keras.layers.BatchNormalization) and it.trainable]
+    momenta = [norm.momentum for norm in norms]
+    for index, batch in enumerate(batches):
+        for norm in norms:
+            norm.momentum = index / (index + 1)
+        model(batch, training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

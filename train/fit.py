@@ -7,7 +7,7 @@ import logging
 import math
 import time
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +20,23 @@ from tensorboardX import SummaryWriter
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError, UsageError
 from edgeseg.iou import ConfusionMatrix
-from edgeseg.model_card import ModelCard, parse_card
 from edgeseg.preprocess import normalise_float
-from train.architectures import ARCHITECTURES, Architecture, build_network, freeze_encoder
-from train.batch_norm import fuse_normalisation
+from train.architectures import build_network, freeze_encoder
+from train.batch_norm import STATISTICS_BATCHES, estimate_statistics, fuse_normalisation
 from train.config import Recipe
 from train.datasets import BatchLoader, Dataset, Mixer, count_classes
 from train.distill import Distillation, load_teacher, make_distillation
-from train.evaluate import evaluate_dataset
 from train.learner import make_learner
 from train.losses import SegmentationLoss, balance_classes
-from train.pretrained import load_encoder, load_network
+from train.pretrained import load_earlier, load_encoder
 from train.report import write_report
+from train.result import describe_network, describe_row, judge_network, recipe_architecture, save_network, spare_batches
 from train.run_folder import RECIPE_NAME, RunFolder
 
 log = logging.getLogger(__name__)
 
 # Pictures enough for the mean and the variance of every channel.
 PRETRAINED_BATCHES = 6
-STATISTICS_BATCHES = 16
-
-
-def resolve_architecture(recipe: Recipe) -> Architecture:
-    """The recipe's network. Raises UsageError when there is none of that name."""
-    if recipe.architecture not in ARCHITECTURES:
-        raise UsageError(f"architecture '{recipe.architecture}' is not one of {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[recipe.architecture].scaled(recipe.width, recipe.depth)
 
 
 def make_optimizer(recipe: Recipe) -> keras.optimizers.AdamW:
@@ -70,22 +61,6 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.AdamW:
     return optimizer
 
 
-def estimate_statistics(model: keras.Model, batches: Iterable[NDArray[np.float32]]) -> None:
-    """Measures the batch norms' means and variances anew, as the plain mean over `batches` (B, H, W, 3).
-
-    Averaged weights see other activations than the weights they average; with the statistics of the latter the
-    average loses up to half of its IoU in mid-run (Izmailov et al. 2018, arXiv:1803.05407, section 3.3).
-    """
-    norms = [it for it in model.layers if isinstance(it, keras.layers.BatchNormalization) and it.trainable]
-    momenta = [norm.momentum for norm in norms]
-    for index, batch in enumerate(batches):
-        for norm in norms:
-            norm.momentum = index / (index + 1)
-        model(batch, training=True)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-
-
 class Trainer:
     """One run: the network, its optimizer, and the state that a checkpoint holds."""
 
@@ -94,7 +69,7 @@ class Trainer:
         self.run = run
         self.rows: list[dict[str, Any]] = []
         keras.utils.set_random_seed(recipe.seed)
-        self.architecture = resolve_architecture(recipe)
+        self.architecture = recipe_architecture(recipe)
         self.network = fuse_normalisation(build_network(self.architecture, (None, None), len(CLASS_NAMES)))
         if recipe.freeze is not None:
             freeze_encoder(self.network, recipe.freeze)
@@ -129,7 +104,7 @@ class Trainer:
             return
         path = self.recipe.pretrained.path
         if path.suffix == ".keras":
-            anew = load_network(self.network, path, partial=self.recipe.pretrained.partial)
+            anew = load_earlier(self.network, path, partial=self.recipe.pretrained.partial)
             log.info("loaded %s; %s", path, f"{', '.join(anew)} start anew" if anew else "all weights are from there")
         else:
             count = load_encoder(self.network, path, self._spare_batches(PRETRAINED_BATCHES))
@@ -189,7 +164,7 @@ class Trainer:
                         board.add_scalar(name, value, epoch)
                 if row["val_mean"] > best:
                     best = row["val_mean"]
-                    self._save_best()
+                    self._save_best(row)
                 self.checkpoint()
                 log.info("epoch %d: %s", epoch, describe_row(row))
 
@@ -219,71 +194,20 @@ class Trainer:
                 # On JAX the weights and their average are one buffer now; prediction may give it away.
                 variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
             estimate_statistics(self.model, self._spare_batches(STATISTICS_BATCHES))
-        row: dict[str, float] = {}
-        means = []
-        for dataset in self.validation:
-            matrix = evaluate_dataset(self.network, dataset, self.recipe.input_size)
-            for name, value in matrix.iou().items():
-                row[f"{dataset.entry.name}_{name}"] = value
-            means.append(matrix.mean_iou_foreground())
+        row = judge_network(self.network, self.validation, self.recipe.input_size)
         self._average = [keras.ops.convert_to_numpy(variable) for variable in self.network.weights]
         for variable, value in zip(self.model.variables, live, strict=True):
             variable.assign(value)
-        row["val_mean"] = float(np.mean(means))
-        if math.isnan(row["val_mean"]):
-            raise DataError("a validation set holds no road, vehicle or person pixel: no epoch could be judged by it")
         return row
 
     def _spare_batches(self, count: int) -> Iterator[NDArray[np.float32]]:
-        """Pictures as training sees them, of an epoch that training never reaches."""
-        for step in range(count):
-            yield normalise_float(self.mixer.batch(self.recipe.epochs, step)[0])
+        return spare_batches(self.mixer, count)
 
-    def _save_best(self) -> None:
-        """best.keras (the averaged weights, at the recipe's input size) and its card."""
-        network = build_network(self.architecture, self.recipe.input_size, len(CLASS_NAMES))
-        network.set_weights(self._average)
-        partial = self.run.path / ".best.part.keras"
-        network.save(partial)
-        partial.replace(self.run.best_file)
-        self.run.write_text(self.run.card_file, self.card().model_dump_json(indent=2) + "\n")
-
-    def card(self) -> ModelCard:
-        """What the network says of itself: its origin and its float IoU on the validation sets."""
-        row, start = self.rows[-1], self.recipe.pretrained
-        teacher = self.recipe.teacher and parse_card(
-            self.run.teacher_card_file.read_bytes(), str(self.run.teacher_card_file)
-        )
-        metrics = {}
-        for dataset in self.validation:
-            name = dataset.entry.name
-            iou = {item: row[f"{name}_{item}"] for item in CLASS_NAMES}
-            values = [value for value in iou.values() if not math.isnan(value)]
-            foreground = [iou[item] for item in CLASS_NAMES[1:] if not math.isnan(iou[item])]
-            metrics[f"{name} validation, float32 Keras"] = {
-                "iou": {item: None if math.isnan(value) else value for item, value in iou.items()},
-                "mean_iou": float(np.mean(values)),
-                "mean_iou_foreground": float(np.mean(foreground)),
-                "images": len(dataset.pairs),
-            }
-        return ModelCard.model_validate(
-            {
-                "name": f"edgeseg-{self.recipe.name}",
-                "architecture": self.recipe.architecture,
-                "params": self.network.count_params(),
-                "input_hw": self.recipe.input_size,
-                "created": json.loads(self.run.run_file.read_text("utf-8"))["started"],
-                "licence": self.recipe.licence,
-                "started_from": start and f"{start.source}, {start.licence}",
-                "taught_by": teacher and f"{teacher.name}, {teacher.licence or 'licence not stated'}",
-                "trained_on": [
-                    {"name": item.entry.name, "licence": item.entry.licence, "images": len(item.pairs)}
-                    for item in self.mixer.datasets
-                ],
-                "metrics": metrics,
-                "training_sha256": self.run.fingerprint(),
-            }
-        )
+    def _save_best(self, row: dict[str, Any]) -> None:
+        """best.keras (the averaged weights) and its card."""
+        save_network(self.run, self.recipe, self._average)
+        card = describe_network(self.run, self.recipe, row, self.network.count_params(), self.mixer, self.validation)
+        self.run.write_card(card)
 
     def _should_stop(self) -> bool:
         patience = self.recipe.early_stop_epochs
@@ -291,13 +215,6 @@ class Trainer:
             return False
         scores = [row["val_mean"] for row in self.rows]
         return max(scores[-patience:]) <= max(scores[:-patience])
-
-
-def describe_row(row: dict[str, Any]) -> str:
-    """One line of an epoch's figures."""
-    parts = [f"val {row['val_mean']:.4f}"] if "val_mean" in row else []
-    parts += [f"{name} {row[name]:.3f}" for name in row if name.endswith(CLASS_NAMES[1:])]
-    return f"loss {row['loss']:.4f}  " + "  ".join(parts)
 
 
 def fit_recipe(recipe: Recipe, folder: Path, *, resume: bool = False) -> dict[str, ConfusionMatrix]:

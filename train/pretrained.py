@@ -61,7 +61,7 @@ def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.fl
     return len(pairs)
 
 
-def load_network(model: keras.Model, path: Path, *, partial: bool = False) -> list[str]:
+def load_earlier(model: keras.Model, path: Path, *, partial: bool = False) -> list[str]:
     """Takes the weights over from the best.keras of a run of the same architecture.
 
     partial: of another architecture, the layers of equal name and shape. Returns the names of the layers that start

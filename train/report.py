@@ -36,7 +36,8 @@ def write_report(run: RunFolder, recipe: Recipe) -> dict[str, ConfusionMatrix]:
     model = load_best(run)
     datasets = [Dataset.open(entry) for entry in recipe.validation]
     matrices = {item.entry.name: evaluate_dataset(model, item, recipe.input_size) for item in datasets}
-    draw_curves(run.read_metrics(), run.path / "curves.png")
+    if rows := run.read_metrics():  # an average of runs has none
+        draw_curves(rows, run.path / "curves.png")
     draw_confusion(matrices, run.path / "confusion.png")
     draw_predictions(model, datasets, recipe.input_size, run.path / "predictions.png")
     return matrices

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import yaml
 
 from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError, explain
+from edgeseg.model_card import ModelCard
 from train.config import Recipe
 
 RECIPE_NAME = "recipe.yaml"
@@ -40,8 +41,11 @@ class RunFolder:
         self.teacher_card_file = path / "teacher.json"
 
     @classmethod
-    def create(cls, path: Path, recipe: Recipe) -> RunFolder:
-        """Starts a new run. Raises UsageError when the folder already holds one that has ended an epoch."""
+    def create(cls, path: Path, recipe: Recipe, **origin: Any) -> RunFolder:
+        """Starts a new run; run.json keeps `origin`, too.
+
+        Raises UsageError when the folder already holds one that has ended an epoch.
+        """
         run = cls(path)
         if run.checkpoint_file.exists():
             raise UsageError(f"{path}: already holds a run; continue it with --resume or choose another folder")
@@ -50,6 +54,7 @@ class RunFolder:
         except OSError as error:
             raise SinkUnavailableError(f"{path}: cannot hold a run: {error.strerror}; choose another --out") from error
         started = {"started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "git_revision": git_revision()}
+        started |= origin
         run.write_text(run.run_file, json.dumps(started, indent=2) + "\n")
         if recipe.teacher:
             # A copy: the run goes on as it began, also when its teacher is trained further or moved away.
@@ -99,6 +104,10 @@ class RunFolder:
     def write_text(self, path: Path, text: str) -> None:
         """As write(), for a text."""
         self.write_bytes(path, text.encode("utf-8"))
+
+    def write_card(self, card: ModelCard) -> None:
+        """Writes card.json, which says what best.keras is."""
+        self.write_text(self.card_file, card.model_dump_json(indent=2) + "\n")
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Rewrites metrics.csv: one row an epoch."""

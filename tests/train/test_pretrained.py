@@ -14,7 +14,7 @@ from tests.train.tiny_training import design_tiny
 from train.architectures import build_network, freeze_encoder
 from train.config import load_recipe
 from train.fit import Trainer, fit_recipe
-from train.pretrained import load_encoder, load_network
+from train.pretrained import load_earlier, load_encoder
 from train.run_folder import RunFolder
 
 
@@ -115,7 +115,7 @@ def test_a_network_of_which_nothing_fits_is_refused_even_then(tmp_path: Path) ->
     inputs = keras.Input((96, 128, 3))
     keras.Model(inputs, keras.layers.Conv2D(4, 1, name="alone")(inputs)).save(tmp_path / "foreign.keras")
     with pytest.raises(DataError, match=r"foreign\.keras: no layer of it fits"):
-        load_network(build_network(design_tiny(), (96, 128), 4), tmp_path / "foreign.keras", partial=True)
+        load_earlier(build_network(design_tiny(), (96, 128), 4), tmp_path / "foreign.keras", partial=True)
 
 
 def test_partial_is_refused_where_it_would_do_nothing(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from convert.handover import read_hand_over
+from edgeseg.errors import UsageError
+from edgeseg.model_card import ModelCard
+from tests.train.conftest import recipe_of, write_recipe
+from tests.train.tiny_training import design_tiny
+from train.__main__ import main
+from train.architectures import ARCHITECTURES, build_network
+from train.average import average_runs
+from train.config import load_recipe
+from train.fit import fit_recipe
+from train.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def runs(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two runs that start from one network and differ by their seed; its first layers are frozen."""
+    place = tmp_path_factory.mktemp("runs")
+    build_network(design_tiny(), (96, 128), 4).save(place / "start.keras")
+    start = {"path": str(place / "start.keras"), "source": "an earlier run", "licence": "drawn by the test"}
+    fields = {**recipe_of(streets), "pretrained": start, "freeze": 4, "epochs": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "tiny", design_tiny())
+        recipe = load_recipe(write_recipe(place / "recipe.yaml", fields))
+        for seed in (0, 1):
+            fit_recipe(recipe.model_copy(update={"seed": seed}), place / f"seed{seed}")
+    return [place / "seed0", place / "seed1"]
+
+
+@pytest.mark.usefixtures("recipe_fields")  # for the network that it makes known
+def test_an_average_is_a_run_with_the_mean_of_the_weights(runs: list[Path], tmp_path: Path) -> None:
+    matrices = average_runs(runs, tmp_path / "average")
+    one, two, mean = (
+        keras.saving.load_model(folder / "best.keras", compile=False) for folder in (*runs, tmp_path / "average")
+    )
+    frozen, moved = 0, 0
+    for layer in mean.layers:
+        pairs = zip(one.get_layer(layer.name).weights, two.get_layer(layer.name).weights, layer.weights, strict=True)
+        for left, right, found in pairs:
+            if "moving" in left.path and not layer.name.startswith(("stem", "block0", "block1_expand")):
+                # Measured anew, for the averaged weights.
+                moved += not np.allclose(found, (np.asarray(left) + np.asarray(right)) / 2, atol=1e-6)
+                continue
+            frozen += np.array_equal(left, right)
+            np.testing.assert_allclose(found, (np.asarray(left) + np.asarray(right)) / 2, atol=1e-6)
+    assert frozen
+    assert moved
+
+    card = ModelCard.model_validate_json((tmp_path / "average" / "card.json").read_text())
+    measured = card.metrics["streets validation, float32 Keras"]
+    assert measured.mean_iou_foreground == pytest.approx(matrices["streets"].mean_iou_foreground(), abs=1e-4)
+    assert card.training_sha256 == RunFolder(tmp_path / "average").fingerprint()
+    assert card.started_from == "an earlier run, drawn by the test"
+    origin = json.loads((tmp_path / "average" / "run.json").read_text())["average_of"]
+    assert origin == [RunFolder(run).fingerprint() for run in runs]
+    # `python -m convert` takes it as it takes any run.
+    assert read_hand_over(tmp_path / "average").card == card
+
+
+@pytest.mark.usefixtures("recipe_fields")
+def test_what_does_not_average_is_told(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="two runs or more"):
+        average_runs([runs[0], runs[0]], tmp_path / "out")
+    with pytest.raises(UsageError, match="already holds a network"):
+        average_runs(runs, runs[0])
+    _, recipe = RunFolder.open(runs[0])
+    for name, change in {"longer": {"epochs": 9}, "random": {"pretrained": None, "freeze": None}}.items():
+        RunFolder.create(tmp_path / name, recipe.model_copy(update=change))
+    with pytest.raises(UsageError, match=r"longer: differs from .* by more than its seed: epochs"):
+        average_runs([runs[0], tmp_path / "longer"], tmp_path / "out")
+    with pytest.raises(UsageError, match="random: started from random weights"):
+        average_runs([tmp_path / "random", runs[0]], tmp_path / "out")
+    assert main(["average", str(runs[0]), str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 66
+    assert "none: holds no run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

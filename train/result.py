@@ -1,0 +1,113 @@
+"""What a run hands over: best.keras, and the card.json that says what it is and how good."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.classes import CLASS_NAMES
+from edgeseg.errors import DataError, UsageError
+from edgeseg.model_card import ModelCard, parse_card
+from edgeseg.preprocess import normalise_float
+from train.architectures import ARCHITECTURES, Architecture, build_network
+from train.config import Recipe
+from train.datasets import Dataset, Mixer
+from train.evaluate import evaluate_dataset
+from train.run_folder import RunFolder
+
+
+def recipe_architecture(recipe: Recipe) -> Architecture:
+    """The recipe's network. Raises UsageError when there is none of that name."""
+    if recipe.architecture not in ARCHITECTURES:
+        raise UsageError(f"architecture '{recipe.architecture}' is not one of {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[recipe.architecture].scaled(recipe.width, recipe.depth)
+
+
+def spare_batches(mixer: Mixer, count: int) -> Iterator[NDArray[np.float32]]:
+    """Pictures (B, h, w, 3) as training sees them, of an epoch that training never reaches."""
+    for step in range(count):
+        yield normalise_float(mixer.batch(mixer.recipe.epochs, step)[0])
+
+
+def judge_network(network: keras.Model, validation: Sequence[Dataset], input_hw: tuple[int, int]) -> dict[str, float]:
+    """IoU on every validation set, `SET_CLASS`; `val_mean` is the mean of their foreground means.
+
+    Raises DataError when a set has nothing to judge by.
+    """
+    row: dict[str, float] = {}
+    means = []
+    for dataset in validation:
+        matrix = evaluate_dataset(network, dataset, input_hw)
+        for name, value in matrix.iou().items():
+            row[f"{dataset.entry.name}_{name}"] = value
+        means.append(matrix.mean_iou_foreground())
+    row["val_mean"] = float(np.mean(means))
+    if math.isnan(row["val_mean"]):
+        raise DataError("a validation set holds no road, vehicle or person pixel: no network could be judged by it")
+    return row
+
+
+def describe_row(row: dict[str, Any]) -> str:
+    """One line of an epoch's figures."""
+    parts = [f"loss {row['loss']:.4f}"] if "loss" in row else []
+    parts += [f"val {row['val_mean']:.4f}"] if "val_mean" in row else []
+    return "  ".join(parts + [f"{name} {row[name]:.3f}" for name in row if name.endswith(CLASS_NAMES[1:])])
+
+
+def save_network(run: RunFolder, recipe: Recipe, weights: Sequence[NDArray[Any]]) -> None:
+    """Writes best.keras: the recipe's network, at its input size, with these weights."""
+    network = build_network(recipe_architecture(recipe), recipe.input_size, len(CLASS_NAMES))
+    network.set_weights(list(weights))
+    partial = run.path / ".best.part.keras"
+    network.save(partial)
+    partial.replace(run.best_file)
+
+
+def _measure(row: dict[str, float], validation: Sequence[Dataset]) -> dict[str, Any]:
+    """What a card says of a row of judge_network()."""
+    metrics = {}
+    for dataset in validation:
+        name = dataset.entry.name
+        iou = {item: row[f"{name}_{item}"] for item in CLASS_NAMES}
+        values = [value for value in iou.values() if not math.isnan(value)]
+        foreground = [iou[item] for item in CLASS_NAMES[1:] if not math.isnan(iou[item])]
+        metrics[f"{name} validation, float32 Keras"] = {
+            "iou": {item: None if math.isnan(value) else value for item, value in iou.items()},
+            "mean_iou": float(np.mean(values)),
+            "mean_iou_foreground": float(np.mean(foreground)),
+            "images": len(dataset.pairs),
+        }
+    return metrics
+
+
+def describe_network(
+    run: RunFolder, recipe: Recipe, row: dict[str, float], params: int, mixer: Mixer, validation: Sequence[Dataset]
+) -> ModelCard:
+    """What a run's best.keras says of itself: its origin, and by `row` its float IoU on the validation sets."""
+    start, teacher = recipe.pretrained, None
+    if recipe.teacher is not None:
+        teacher = parse_card(run.teacher_card_file.read_bytes(), str(run.teacher_card_file))
+    return ModelCard.model_validate(
+        {
+            "name": f"edgeseg-{recipe.name}",
+            "architecture": recipe.architecture,
+            "params": params,
+            "input_hw": recipe.input_size,
+            "created": json.loads(run.run_file.read_text("utf-8"))["started"],
+            "licence": recipe.licence,
+            "started_from": start and f"{start.source}, {start.licence}",
+            "taught_by": teacher and f"{teacher.name}, {teacher.licence or 'licence not stated'}",
+            "trained_on": [
+                {"name": item.entry.name, "licence": item.entry.licence, "images": len(item.pairs)}
+                for item in mixer.datasets
+            ],
+            "metrics": _measure(row, validation),
+            "training_sha256": run.fingerprint(),
+        }
+    )
