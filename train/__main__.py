@@ -114,6 +114,25 @@ def average(
 
 
 @app.command()
+def unpack(
+    model: Annotated[Path, typer.Argument(help="a released .tflite of ours, INT8 or float32")],
+    out: Annotated[Path, typer.Option("--out", help="the folder for best.keras and card.json")],
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="videos or folders of pictures, for the batch norms' statistics (default: the bundled drive)"
+        ),
+    ] = None,
+) -> None:
+    """Make a released model trainable again, and fit for every command here that wants a network."""
+    from train.unpack import unpack_model
+
+    drive = Path(__file__).resolve().parents[1] / "examples" / "drive" / "highway.mp4"
+    agreement = unpack_model(model, pictures or [drive], out)
+    print(f"{out}: {100 * agreement:.1f} % of the pixels get the class that {model.name} gives them")
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     dataset: Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -67,3 +67,43 @@ def estimate_statistics(model: keras.Model, batches: Iterable[NDArray[np.float32
         model(batch, training=True)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+
+
+def neutralise(norm: layers.BatchNormalization, bias: NDArray[np.float32]) -> None:
+    """Makes a norm add `bias` in inference and nothing else."""
+    _set(norm, np.zeros_like(bias), np.ones_like(bias) - norm.epsilon, np.ones_like(bias), bias)
+
+
+def renew_statistics(
+    model: keras.Model, norms: Sequence[layers.BatchNormalization], batches: Iterable[NDArray[np.float32]]
+) -> None:
+    """Gives norms the statistics of pictures (B, h, w, 3) and leaves what they do in inference as it is.
+
+    For y = a x + c, the mean m and the variance v of x: moving mean m, moving variance v, gamma a sqrt(v + eps), beta
+    c + a m. Training, which normalises by what it sees, then starts where inference is.
+    """
+    probe = keras.Model(model.inputs, [norm.input for norm in norms])
+    sums: list[Any] = [0.0] * len(norms)
+    squares: list[Any] = [0.0] * len(norms)
+    count = 0
+    for batch in batches:
+        for index, activation in enumerate(probe.predict_on_batch(batch)):
+            sums[index] = sums[index] + activation.mean(axis=(0, 1, 2), dtype=np.float64)
+            squares[index] = squares[index] + np.square(activation, dtype=np.float64).mean(axis=(0, 1, 2))
+        count += 1
+    for norm, total, square in zip(norms, sums, squares, strict=True):
+        gamma, beta, old_mean, old_variance = (ops.convert_to_numpy(item) for item in _variables(norm))
+        slope = gamma / np.sqrt(old_variance + norm.epsilon)
+        shift = beta - slope * old_mean
+        mean = total / count
+        variance = np.maximum(square / count - mean**2, 1e-6)
+        _set(norm, mean, variance, slope * np.sqrt(variance + norm.epsilon), shift + slope * mean)
+
+
+def _variables(norm: layers.BatchNormalization) -> tuple[Any, Any, Any, Any]:
+    return norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance
+
+
+def _set(norm: layers.BatchNormalization, mean: Any, variance: Any, gamma: Any, beta: Any) -> None:
+    for variable, value in zip(_variables(norm), (gamma, beta, mean, variance), strict=True):
+        variable.assign(value)

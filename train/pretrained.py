@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, InputNotFoundError
+from train.batch_norm import neutralise, renew_statistics
 from train.network_file import read_keras
 
 
@@ -18,9 +18,8 @@ def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.fl
     """Loads the encoder's convolutions in graph order and gives each one a batch norm that changes nothing.
 
     The file holds, in graph order, kernels OHWI (depthwise 1HWC) under `NNN_OP_w|...` and biases under `NNN_OP_b|...`,
-    with the batch norm folded into both. Unfolded, a batch norm that leaves x + bias alone in inference needs the mean
-    m and the variance v of x: moving mean m, moving variance v, gamma sqrt(v + eps), beta bias + m. m and v are
-    measured over `batches` (B, H, W, 3), normalised pictures, so training starts where inference would be.
+    with the batch norm folded into both. The norms get the statistics of `batches` (B, H, W, 3), normalised pictures,
+    so that training starts where inference would be (batch_norm.py).
 
     Returns the number of layers loaded. Raises DataError when the shapes do not fit the network.
     """
@@ -44,20 +43,8 @@ def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.fl
         raise DataError(f"{path}: holds {len(pairs)} layers, but the network's encoder has {len(convolutions)}")
     for layer, norm, kernel, bias in pairs:
         layer.kernel.assign(kernel)
-        _set_norm(norm, np.zeros_like(bias), np.ones_like(bias) - norm.epsilon, np.ones_like(bias), bias)
-    probe = keras.Model(model.inputs, [norm.input for _, norm, _, _ in pairs])
-    sums: list[Any] = [0.0] * len(pairs)
-    squares: list[Any] = [0.0] * len(pairs)
-    count = 0
-    for batch in batches:
-        for index, activation in enumerate(probe.predict_on_batch(batch)):
-            sums[index] = sums[index] + activation.mean(axis=(0, 1, 2), dtype=np.float64)
-            squares[index] = squares[index] + np.square(activation, dtype=np.float64).mean(axis=(0, 1, 2))
-        count += 1
-    for (_, norm, _, bias), total, square in zip(pairs, sums, squares, strict=True):
-        mean = total / count
-        variance = np.maximum(square / count - mean**2, 1e-6)
-        _set_norm(norm, mean, variance, np.sqrt(variance + norm.epsilon), bias + mean)
+        neutralise(norm, bias)
+    renew_statistics(model, [norm for _, norm, _, _ in pairs], batches)
     return len(pairs)
 
 
@@ -86,10 +73,3 @@ def load_earlier(model: keras.Model, path: Path, *, partial: bool = False) -> li
     for layer in fitting:
         layer.set_weights(earlier[layer.name].get_weights())
     return [layer.name for layer in anew]
-
-
-def _set_norm(norm: keras.layers.BatchNormalization, mean: Any, variance: Any, gamma: Any, beta: Any) -> None:
-    norm.moving_mean.assign(mean)
-    norm.moving_variance.assign(variance)
-    norm.gamma.assign(gamma)
-    norm.beta.assign(beta)

@@ -208,7 +208,8 @@ def _make_folders(out: Path) -> dict[str, Path]:
 
 
 def _write(path: Path, picture: NDArray[Any]) -> None:
-    done, data = cv2.imencode(path.suffix, picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []  # a PNG has none, and OpenCV complains
+    done, data = cv2.imencode(path.suffix, picture, quality)
     assert done  # an encoder that fails on an array in memory is a bug, not an input
     try:
         path.write_bytes(data.tobytes())

@@ -64,9 +64,7 @@ def save_network(run: RunFolder, recipe: Recipe, weights: Sequence[NDArray[Any]]
     """Writes best.keras: the recipe's network, at its input size, with these weights."""
     network = build_network(recipe_architecture(recipe), recipe.input_size, len(CLASS_NAMES))
     network.set_weights(list(weights))
-    partial = run.path / ".best.part.keras"
-    network.save(partial)
-    partial.replace(run.best_file)
+    run.write_network(network)
 
 
 def _measure(row: dict[str, float], validation: Sequence[Dataset]) -> dict[str, Any]:

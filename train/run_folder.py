@@ -49,10 +49,7 @@ class RunFolder:
         run = cls(path)
         if run.checkpoint_file.exists():
             raise UsageError(f"{path}: already holds a run; continue it with --resume or choose another folder")
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkUnavailableError(f"{path}: cannot hold a run: {error.strerror}; choose another --out") from error
+        run.prepare()
         started = {"started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "git_revision": git_revision()}
         started |= origin
         run.write_text(run.run_file, json.dumps(started, indent=2) + "\n")
@@ -77,6 +74,14 @@ class RunFolder:
             return run, Recipe.model_validate(yaml.safe_load(run.recipe_file.read_text("utf-8")))
         except (ValueError, yaml.YAMLError) as error:
             raise DataError(f"{run.recipe_file}: not a recipe that this version can read: {error}") from error
+
+    def prepare(self) -> None:
+        """Makes the folder. Raises SinkUnavailableError when it cannot be made."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"cannot hold a run: {error.strerror}; choose another --out"
+            raise SinkUnavailableError(f"{self.path}: {reason}") from error
 
     def is_taught_by_another(self, path: Path) -> bool:
         """Whether there is a teacher at `path`, and it is another one than the run began with."""
@@ -104,6 +109,12 @@ class RunFolder:
     def write_text(self, path: Path, text: str) -> None:
         """As write(), for a text."""
         self.write_bytes(path, text.encode("utf-8"))
+
+    def write_network(self, network: Any) -> None:
+        """Writes best.keras."""
+        partial = self.path / ".best.part.keras"  # Keras goes by the suffix
+        network.save(partial)
+        partial.replace(self.best_file)
 
     def write_card(self, card: ModelCard) -> None:
         """Writes card.json, which says what best.keras is."""
