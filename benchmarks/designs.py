@@ -66,7 +66,10 @@ def read_design(text: str) -> Architecture:
         except ValueError as error:
             raise UsageError(f"{text}: {field}: {error}") from error
     scale = {field: found.pop(field) for field in ("width", "depth") if field in found}
-    return replace(ARCHITECTURES[name].scaled(**scale), **found)
+    try:
+        return replace(ARCHITECTURES[name].scaled(**scale), **found)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{text}: {error}") from error
 
 
 def build(text: str, input_hw: tuple[int, int]) -> tuple[bytes, int]:
@@ -100,17 +103,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     options = parser.parse_args()
     try:
-        for text in options.designs:
-            read_design(text)
+        if options.rounds < 10:
+            raise UsageError(f"--rounds {options.rounds}: a comparison needs 10 or more")
         try:
             width, height = parse_size(options.size)
         except ValueError as error:
             raise UsageError(f"--size {options.size}: {error}") from error
         with tempfile.TemporaryDirectory() as folder:
-            yardstick = build_apart(options.yardstick or Path(folder) / "yardstick.tflite").read_bytes()
-            # In a process that is gone, with its threads, when time is taken.
+            # TensorFlow is loaded in a process that is gone, with its threads, when time is taken.
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                list(pool.map(read_design, options.designs))
                 built = list(pool.map(build, options.designs, [(height, width)] * len(options.designs)))
+            yardstick = build_apart(options.yardstick or Path(folder) / "yardstick.tflite").read_bytes()
         for text, (flatbuffer, params) in zip(options.designs, built, strict=True):
             ours, runtime = open_interpreter(flatbuffer, text, "auto", 1)
             theirs, _ = open_interpreter(yardstick, NAME, runtime, 1)

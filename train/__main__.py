@@ -106,7 +106,7 @@ def average(
     runs: Annotated[list[Path], typer.Argument(help="run folders of one recipe, by different seeds")],
     out: Annotated[Path, typer.Option("--out", help="the run folder to make")],
 ) -> None:
-    """Make one network of several runs of a recipe: the average of their weights, better than each."""
+    """Make one network of several runs of a recipe: the average of their weights, mostly better than each."""
     from train.average import average_runs
 
     for name, matrix in average_runs(runs, out).items():

@@ -1,8 +1,8 @@
-"""The average of several runs of one recipe: better than each of them, at the cost of none.
+"""The average of several runs of one recipe, mostly better than each of them and as fast.
 
-Runs that start from the same weights and differ by their seed end in one valley; between them the loss is lower (model
-soups, Wortsman et al. 2022, arXiv:2203.05482). The batch norms' statistics are measured anew, for the averaged weights
-see other activations.
+Runs that start from the same weights and differ by their seed end in one valley; between them the loss is often lower
+(model soups, Wortsman et al. 2022, arXiv:2203.05482). The batch norms' statistics are measured anew, for the averaged
+weights see other activations.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import numpy as np
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError, UsageError
 from edgeseg.iou import ConfusionMatrix
-from edgeseg.model_card import parse_card
 from train.architectures import build_network, freeze_encoder
 from train.batch_norm import STATISTICS_BATCHES, estimate_statistics
 from train.datasets import Dataset, Mixer
-from train.evaluate import load_best
+from train.network_file import load_network
 from train.report import write_report
-from train.result import describe_network, judge_network, recipe_architecture, save_network, spare_batches
+from train.result import describe_network, judge_network, make_row, recipe_architecture, save_network, spare_batches
 from train.run_folder import RunFolder
 
 #: What may differ between runs that are averaged.
@@ -35,34 +34,38 @@ def average_runs(folders: Sequence[Path], out: Path) -> dict[str, ConfusionMatri
     Returns the confusion matrix on each validation set. Raises UsageError for fewer than two runs, for runs of
     different recipes, or for runs that started from different weights.
     """
-    if len(set(folders)) < 2:
-        raise UsageError("an average needs two runs or more")
+    if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
+        raise UsageError("an average needs two runs or more, each of them once")
     if RunFolder(out).best_file.exists():
         raise UsageError(f"{out}: already holds a network; choose another folder")
     opened = [RunFolder.open(folder) for folder in folders]
     first, recipe = opened[0]
     if recipe.pretrained is None:
-        raise UsageError(
-            f"{first.path}: started from random weights; only runs from the same `pretrained` average well"
-        )
+        raise UsageError(f"{first.path}: started from random weights; an average needs runs with one `pretrained`")
     for run, other in opened[1:]:
         if different := [name for name in recipe.differences(other) if name != SEED]:
             raise UsageError(f"{run.path}: differs from {first.path} by more than its seed: {', '.join(different)}")
-    weights = [load_best(run).get_weights() for run, _ in opened]
+        if run.read_origin() != first.read_origin():
+            raise UsageError(f"{run.path}: started from other weights than {first.path}, or with another teacher")
+    found = [load_network(run.path) for run, _ in opened]
     network = build_network(recipe_architecture(recipe), recipe.train_hw, len(CLASS_NAMES))
-    if any([array.shape for array in found] != [array.shape for array in network.get_weights()] for found in weights):
-        raise DataError(f"{first.path}: a best.keras here is of another network than its recipe's")
-    mean = [np.mean(arrays, axis=0) for arrays in zip(*weights, strict=True)]
+    shapes = [weight.shape for weight in network.weights]
+    for item in found:
+        if [weight.shape for weight in item.model.weights] != shapes:
+            raise DataError(f"{item.path}: is of another network than its recipe says")
     if recipe.freeze is not None:
         freeze_encoder(network, recipe.freeze)
-    network.set_weights(mean)
-    mixer, untaught = Mixer(recipe), recipe.model_copy(update={"teacher": None})
-    run = RunFolder.create(out, untaught, average_of=[run.fingerprint() for run, _ in opened])
+    arrays = zip(*(item.model.get_weights() for item in found), strict=True)
+    network.set_weights([np.mean(array, axis=0) for array in arrays])
+    mixer, validation = Mixer(recipe), [Dataset.open(entry) for entry in recipe.validation]
     estimate_statistics(network, spare_batches(mixer, STATISTICS_BATCHES))
+    matrices = judge_network(network, validation, recipe.input_size)
+    row = make_row(matrices)
+
+    # Its teacher has taught; `taught_by` in the card tells of it.
+    untaught = recipe.model_copy(update={"teacher": None})
+    run = RunFolder.create(out, untaught, average_of=[run.fingerprint() for run, _ in opened])
     save_network(run, recipe, [keras.ops.convert_to_numpy(weight) for weight in network.weights])
-    validation = [Dataset.open(entry) for entry in recipe.validation]
-    row = judge_network(load_best(run), validation, recipe.input_size)
     card = describe_network(run, untaught, row, network.count_params(), mixer, validation)
-    taught_by = parse_card(first.card_file.read_bytes(), str(first.card_file)).taught_by
-    run.write_card(card.model_copy(update={"taught_by": taught_by}))
-    return write_report(run, recipe)
+    run.write_card(card.model_copy(update={"taught_by": found[0].card.taught_by}))
+    return write_report(run, untaught, matrices)

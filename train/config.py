@@ -144,8 +144,8 @@ class Optimizer(Part):
 class Recipe(Part):
     """Everything a training run depends on, but for the machine.
 
-    freeze: down to this stride the encoder keeps the weights and the statistics that it starts with, which takes a
-    quarter less time at stride 4.
+    freeze: down to this stride the encoder keeps the weights and the statistics that it starts with, which takes less
+    time.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]

@@ -30,7 +30,15 @@ from train.learner import make_learner
 from train.losses import SegmentationLoss, balance_classes
 from train.pretrained import load_earlier, load_encoder
 from train.report import write_report
-from train.result import describe_network, describe_row, judge_network, recipe_architecture, save_network, spare_batches
+from train.result import (
+    describe_network,
+    describe_row,
+    judge_network,
+    make_row,
+    recipe_architecture,
+    save_network,
+    spare_batches,
+)
 from train.run_folder import RECIPE_NAME, RunFolder
 
 log = logging.getLogger(__name__)
@@ -105,6 +113,8 @@ class Trainer:
         path = self.recipe.pretrained.path
         if path.suffix == ".keras":
             anew = load_earlier(self.network, path, partial=self.recipe.pretrained.partial)
+            if drawn := [name for name in anew if not self.network.get_layer(name).trainable]:
+                raise DataError(f"{path}: nothing in it fits {', '.join(drawn)}, which `freeze` would keep as drawn")
             log.info("loaded %s; %s", path, f"{', '.join(anew)} start anew" if anew else "all weights are from there")
         else:
             count = load_encoder(self.network, path, self._spare_batches(PRETRAINED_BATCHES))
@@ -194,7 +204,7 @@ class Trainer:
                 # On JAX the weights and their average are one buffer now; prediction may give it away.
                 variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
             estimate_statistics(self.model, self._spare_batches(STATISTICS_BATCHES))
-        row = judge_network(self.network, self.validation, self.recipe.input_size)
+        row = make_row(judge_network(self.network, self.validation, self.recipe.input_size))
         self._average = [keras.ops.convert_to_numpy(variable) for variable in self.network.weights]
         for variable, value in zip(self.model.variables, live, strict=True):
             variable.assign(value)

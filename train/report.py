@@ -17,7 +17,8 @@ from edgeseg.classes import CLASS_NAMES, CLASSES, IGNORE_INDEX
 from edgeseg.iou import ConfusionMatrix
 from train.config import Recipe
 from train.datasets import Dataset
-from train.evaluate import evaluate_dataset, load_best, make_predictor
+from train.evaluate import load_best, make_predictor
+from train.result import judge_network
 from train.run_folder import RunFolder
 
 matplotlib.use("Agg")  # a run writes files; it may have no display
@@ -28,14 +29,16 @@ GRID_SIZE_WH = (320, 240)
 IGNORE_GREY = 120
 
 
-def write_report(run: RunFolder, recipe: Recipe) -> dict[str, ConfusionMatrix]:
+def write_report(
+    run: RunFolder, recipe: Recipe, matrices: dict[str, ConfusionMatrix] | None = None
+) -> dict[str, ConfusionMatrix]:
     """Writes curves.png, confusion.png and predictions.png from what the folder holds.
 
-    Returns the confusion matrix of best.keras on each validation set, by name.
+    Returns the confusion matrix of best.keras on each validation set, by name; found anew unless it is given.
     """
     model = load_best(run)
     datasets = [Dataset.open(entry) for entry in recipe.validation]
-    matrices = {item.entry.name: evaluate_dataset(model, item, recipe.input_size) for item in datasets}
+    matrices = matrices or judge_network(model, datasets, recipe.input_size)
     if rows := run.read_metrics():  # an average of runs has none
         draw_curves(rows, run.path / "curves.png")
     draw_confusion(matrices, run.path / "confusion.png")

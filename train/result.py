@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError, UsageError
+from edgeseg.iou import ConfusionMatrix
 from edgeseg.model_card import ModelCard, parse_card
 from edgeseg.preprocess import normalise_float
 from train.architectures import ARCHITECTURES, Architecture, build_network
@@ -35,19 +36,20 @@ def spare_batches(mixer: Mixer, count: int) -> Iterator[NDArray[np.float32]]:
         yield normalise_float(mixer.batch(mixer.recipe.epochs, step)[0])
 
 
-def judge_network(network: keras.Model, validation: Sequence[Dataset], input_hw: tuple[int, int]) -> dict[str, float]:
-    """IoU on every validation set, `SET_CLASS`; `val_mean` is the mean of their foreground means.
+def judge_network(
+    network: keras.Model, validation: Sequence[Dataset], input_hw: tuple[int, int]
+) -> dict[str, ConfusionMatrix]:
+    """The confusion matrix on each validation set, by name."""
+    return {item.entry.name: evaluate_dataset(network, item, input_hw) for item in validation}
+
+
+def make_row(matrices: Mapping[str, ConfusionMatrix]) -> dict[str, float]:
+    """IoU by `SET_CLASS`; `val_mean` is the mean of the sets' foreground means.
 
     Raises DataError when a set has nothing to judge by.
     """
-    row: dict[str, float] = {}
-    means = []
-    for dataset in validation:
-        matrix = evaluate_dataset(network, dataset, input_hw)
-        for name, value in matrix.iou().items():
-            row[f"{dataset.entry.name}_{name}"] = value
-        means.append(matrix.mean_iou_foreground())
-    row["val_mean"] = float(np.mean(means))
+    row = {f"{name}_{item}": value for name, matrix in matrices.items() for item, value in matrix.iou().items()}
+    row["val_mean"] = float(np.mean([matrix.mean_iou_foreground() for matrix in matrices.values()]))
     if math.isnan(row["val_mean"]):
         raise DataError("a validation set holds no road, vehicle or person pixel: no network could be judged by it")
     return row
@@ -68,7 +70,7 @@ def save_network(run: RunFolder, recipe: Recipe, weights: Sequence[NDArray[Any]]
 
 
 def _measure(row: dict[str, float], validation: Sequence[Dataset]) -> dict[str, Any]:
-    """What a card says of a row of judge_network()."""
+    """What a card says of a row of make_row()."""
     metrics = {}
     for dataset in validation:
         name = dataset.entry.name

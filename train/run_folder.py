@@ -49,8 +49,12 @@ class RunFolder:
         run = cls(path)
         if run.checkpoint_file.exists():
             raise UsageError(f"{path}: already holds a run; continue it with --resume or choose another folder")
+        if run.best_file.exists() and not run.metrics_file.exists():  # of a run, that one is written first
+            raise UsageError(f"{path}: already holds a network that is no run's; choose another folder")
         run.prepare()
         started = {"started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "git_revision": git_revision()}
+        if recipe.pretrained and recipe.pretrained.path.is_file():
+            started["pretrained_sha256"] = hashlib.sha256(recipe.pretrained.path.read_bytes()).hexdigest()
         started |= origin
         run.write_text(run.run_file, json.dumps(started, indent=2) + "\n")
         if recipe.teacher:
@@ -83,6 +87,12 @@ class RunFolder:
             reason = f"cannot hold a run: {error.strerror}; choose another --out"
             raise SinkUnavailableError(f"{self.path}: {reason}") from error
 
+    def read_origin(self) -> tuple[str | None, str | None]:
+        """The sha256 of the weights that the run started from, and of its teacher; None where there is none."""
+        started = json.loads(self.run_file.read_text("utf-8")).get("pretrained_sha256")
+        taught = hashlib.sha256(self.teacher_file.read_bytes()).hexdigest() if self.teacher_file.is_file() else None
+        return started, taught
+
     def is_taught_by_another(self, path: Path) -> bool:
         """Whether there is a teacher at `path`, and it is another one than the run began with."""
         return path.is_file() and path.read_bytes() != self.teacher_file.read_bytes()
@@ -113,8 +123,11 @@ class RunFolder:
     def write_network(self, network: Any) -> None:
         """Writes best.keras."""
         partial = self.path / ".best.part.keras"  # Keras goes by the suffix
-        network.save(partial)
-        partial.replace(self.best_file)
+        try:
+            network.save(partial)
+            partial.replace(self.best_file)
+        except OSError as error:
+            raise SinkUnavailableError(f"{self.best_file}: cannot be written: {explain(error)}") from error
 
     def write_card(self, card: ModelCard) -> None:
         """Writes card.json, which says what best.keras is."""

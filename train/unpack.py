@@ -29,8 +29,8 @@ from train.architectures import ARCHITECTURES, build_network
 from train.batch_norm import neutralise, renew_statistics
 from train.run_folder import RunFolder
 
-#: Enough for the mean and the variance of every channel; frames of a video that follow each other say the same.
-PICTURES, EVERY = 64, 10
+#: So many, spread evenly over a video or a folder, are enough for the mean and the variance of every channel.
+PICTURES = 64
 #: So many of them are given to both networks.
 COMPARED = 8
 #: Of the pixels, so many must get the class that the released model gives them: INT8 rounds what flows there.
@@ -62,7 +62,7 @@ def unpack_model(path: Path, pictures: Sequence[Path], out: Path) -> float:
     if card.architecture not in ARCHITECTURES:
         raise DataError(f"{path}: its network '{card.architecture}' is not one of {', '.join(ARCHITECTURES)}")
     network = build_network(card.architecture, card.input_hw, len(card.classes))
-    load_convolutions(network, read_convolutions(flatbuffer), path)
+    load_convolutions(network, read_convolutions(flatbuffer, path), path)
     seen = list(_read_pictures(pictures))
     if not seen:
         raise UsageError("not one picture was read to measure on; name videos or folders of pictures")
@@ -83,8 +83,11 @@ def unpack_model(path: Path, pictures: Sequence[Path], out: Path) -> float:
     return agreement
 
 
-def read_convolutions(flatbuffer: bytes) -> list[Convolution]:
-    """The convolutions of a graph with their weights as numbers, in the order of the graph."""
+def read_convolutions(flatbuffer: bytes, path: Path) -> list[Convolution]:
+    """The convolutions of a graph with their weights as numbers, in the order of the graph.
+
+    Raises DataError that names `path` when one has no weights or no bias.
+    """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(flatbuffer, 0))
     (graph,) = model.subgraphs
 
@@ -92,7 +95,7 @@ def read_convolutions(flatbuffer: bytes) -> list[Convolution]:
         tensor = graph.tensors[index]
         data = model.buffers[tensor.buffer].data
         if data is None or tensor.type not in _TYPES:
-            raise DataError("a convolution of it has no weights of a known type")
+            raise DataError(f"{path}: a convolution of it has no weights of a known type")
         values = np.frombuffer(bytes(data), _TYPES[tensor.type]).reshape(tensor.shape).astype(np.float32)
         if tensor.type == schema.TensorType.FLOAT32:
             return values
@@ -106,6 +109,8 @@ def read_convolutions(flatbuffer: bytes) -> list[Convolution]:
     for op in graph.operators:
         code = model.operatorCodes[op.opcodeIndex]
         if max(code.builtinCode, code.deprecatedBuiltinCode) in _CONVOLUTIONS:
+            if len(op.inputs) != 3 or min(op.inputs) < 0:
+                raise DataError(f"{path}: a convolution of it has no bias; networks of ours all have one there")
             _, kernel, bias = (int(index) for index in op.inputs)
             name = graph.tensors[kernel].name.decode()
             found.append(Convolution(name, np.transpose(read(kernel), (1, 2, 3, 0)), read(bias)))
@@ -140,11 +145,13 @@ def _read_pictures(places: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
             raise InputNotFoundError(f"{place}: no such video or folder of pictures")
         with open_source(str(place), live=False) as source:
             frames = iter(source.read, None)
-            for frame in islice(frames, 0, EVERY * PICTURES, EVERY):
+            step = max(1, (source.frame_count or PICTURES) // PICTURES)
+            for frame in islice(frames, 0, step * PICTURES, step):
                 yield np.array(frame.image)
 
 
 def _describe(card: ModelCard) -> ModelCard:
-    """What the network is without the file: scores that are true as they are, and no sums."""
+    """What the network is without the file: nothing has been measured of it, and it is no run's."""
     undone: dict[str, Any] = {"temperature": 1.0, "offsets": (), "calibration": None, "quantization": "float32"}
-    return card.model_copy(update=undone | {"model_sha256": None, "model_bytes": None, "version": ""})
+    unknown = {"metrics": {}, "training_sha256": None, "model_sha256": None, "model_bytes": None, "version": ""}
+    return card.model_copy(update=undone | unknown)

@@ -32,14 +32,26 @@ def test_a_design_changes_what_it_names_and_nothing_else() -> None:
         ("nano:stem=much", "stem: invalid literal"),
     ],
 )
-def test_a_design_that_there_is_not_is_told_in_one_line(
-    text: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_design_that_there_is_not_is_told(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         read_design(text)
-    monkeypatch.setattr(sys, "argv", ["designs", text])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nano:width=nan"], "nano:width=nan: cannot convert float NaN to integer"),
+        (["nano", "--rounds", "3"], "--rounds 3: a comparison needs 10 or more"),
+        (["nano", "--size", "large"], "--size large: is not a size"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_its_code(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["designs", *arguments])
     assert main() == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"designs: error: {said}")
 
 
 @pytest.mark.slow

@@ -109,7 +109,30 @@ def masked(x: Any) -> Any:
     return layers.Conv2D(3, 1)(layers.BatchNormalization()(x, training=True))
 
 
-@pytest.mark.parametrize("build", [shared, divided, cut, masked])
+class Halves(keras.layers.Layer):
+    """Gives two tensors."""
+
+    def call(self, x: Any) -> tuple[Any, Any]:
+        return x[..., :2], x[..., 2:]
+
+
+class Scaled(keras.layers.Layer):
+    """Takes two tensors, one after the other."""
+
+    def call(self, x: Any, scale: Any) -> Any:
+        return x * scale
+
+
+def halved(x: Any) -> Any:
+    first, second = Halves()(layers.Conv2D(4, 1)(x))
+    return layers.Concatenate()([second, first])
+
+
+def scaled(x: Any) -> Any:
+    return Scaled()(layers.Conv2D(3, 1)(x), x)
+
+
+@pytest.mark.parametrize("build", [shared, divided, cut, masked, halved, scaled])
 def test_a_network_of_more_than_plain_layers_stays_as_it_is(build: Callable[[Any], Any]) -> None:
     inputs = keras.Input((*SMALL_HW, 3))
     network = keras.Model(inputs, build(inputs))

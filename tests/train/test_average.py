@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -10,12 +11,12 @@ import pytest
 from convert.handover import read_hand_over
 from edgeseg.errors import UsageError
 from edgeseg.model_card import ModelCard
-from tests.train.conftest import recipe_of, write_recipe
+from tests.train.conftest import recipe_of, write_recipe, write_teacher
 from tests.train.tiny_training import design_tiny
 from train.__main__ import main
 from train.architectures import ARCHITECTURES, build_network
 from train.average import average_runs
-from train.config import load_recipe
+from train.config import Teacher, load_recipe
 from train.fit import fit_recipe
 from train.run_folder import RunFolder
 
@@ -66,6 +67,26 @@ def test_an_average_is_a_run_with_the_mean_of_the_weights(runs: list[Path], tmp_
 
 
 @pytest.mark.usefixtures("recipe_fields")
+def test_an_average_of_taught_runs_says_who_taught_them(runs: list[Path], tmp_path: Path) -> None:
+    _, recipe = RunFolder.open(runs[0])
+    teachers = [write_teacher(tmp_path / "wide"), write_teacher(tmp_path / "other")]
+    teachers[1].write_bytes(teachers[1].read_bytes() + b"\0")  # another file, if not another network
+    taught = {name: tmp_path / name for name in ("one", "two", "elsewhere")}
+    for index, (teacher, folder) in enumerate(zip((*teachers[:1], *teachers), taught.values(), strict=True)):
+        lesson = Teacher(model=teacher, weight=0.1)
+        run = RunFolder.create(folder, recipe.model_copy(update={"teacher": lesson, "seed": index}))
+        shutil.copy(runs[index % 2] / "best.keras", run.best_file)
+        card = ModelCard.model_validate_json((runs[0] / "card.json").read_text())
+        run.write_card(card.model_copy(update={"taught_by": "edgeseg-wide, drawn by the test"}))
+    average_runs([taught["one"], taught["two"]], tmp_path / "average")
+    card = ModelCard.model_validate_json((tmp_path / "average" / "card.json").read_text())
+    assert card.taught_by == "edgeseg-wide, drawn by the test"
+    assert RunFolder.open(tmp_path / "average")[1].teacher is None
+    with pytest.raises(UsageError, match=r"elsewhere: started from other weights than .*, or with another teacher"):
+        average_runs([taught["one"], taught["elsewhere"]], tmp_path / "out")
+
+
+@pytest.mark.usefixtures("recipe_fields")
 def test_what_does_not_average_is_told(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="two runs or more"):
         average_runs([runs[0], runs[0]], tmp_path / "out")
@@ -78,6 +99,17 @@ def test_what_does_not_average_is_told(runs: list[Path], tmp_path: Path, capsys:
         average_runs([runs[0], tmp_path / "longer"], tmp_path / "out")
     with pytest.raises(UsageError, match="random: started from random weights"):
         average_runs([tmp_path / "random", runs[0]], tmp_path / "out")
+    (tmp_path / "start.keras").write_bytes(b"another network")
+    start = recipe.pretrained.model_copy(update={"path": tmp_path / "start.keras"}) if recipe.pretrained else None
+    RunFolder.create(tmp_path / "elsewhere", recipe.model_copy(update={"pretrained": start}))
+    with pytest.raises(UsageError, match="elsewhere: started from other weights"):
+        average_runs([runs[0], tmp_path / "elsewhere"], tmp_path / "out")
+    # Training does not write into what is not its own.
+    shutil.copytree(runs[0], tmp_path / "copy")
+    for name in ("checkpoint.npz", "metrics.csv"):
+        (tmp_path / "copy" / name).unlink()
+    with pytest.raises(UsageError, match="copy: already holds a network that is no run's"):
+        fit_recipe(recipe, tmp_path / "copy", resume=True)
     assert main(["average", str(runs[0]), str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 66
     assert "none: holds no run" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -144,6 +144,15 @@ def test_a_frozen_encoder_stays_as_it_started_and_the_rest_learns(
     assert same == {f"{name}_{kind}" for name in blocks for kind in ("conv", "bn")}
 
 
+def test_what_starts_anew_is_not_frozen(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    """A random stem that is kept as it was drawn would spoil a whole run."""
+    build_network(replace(design_tiny(), stem=16), (96, 128), 4).save(tmp_path / "earlier.keras")
+    start = {"path": str(tmp_path / "earlier.keras"), "source": "an earlier run", "licence": "drawn by the test"}
+    fields = {**recipe_fields, "pretrained": {**start, "partial": True}, "freeze": 4}
+    with pytest.raises(DataError, match=r"earlier\.keras: nothing in it fits stem_conv, .* which `freeze` would keep"):
+        fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), tmp_path / "run")
+
+
 def test_what_cannot_be_frozen_is_told(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="`freeze` keeps what a network starts with: name it under `pretrained`"):
         load_recipe(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "freeze": 4}))

@@ -1,0 +1,38 @@
+"""What a run says of its network."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from edgeseg.classes import CLASS_NAMES
+from edgeseg.errors import DataError
+from edgeseg.iou import ConfusionMatrix
+from train.result import describe_row, make_row
+
+
+def _matrix(*pairs: tuple[int, int]) -> ConfusionMatrix:
+    """Of pixels given as (truth, prediction)."""
+    matrix = ConfusionMatrix(CLASS_NAMES)
+    truth, said = np.array(pairs, np.uint8).T
+    matrix.update(said, truth)
+    return matrix
+
+
+def test_a_row_holds_each_set_and_the_mean_of_their_foregrounds() -> None:
+    row = make_row({"a": _matrix((0, 0), (1, 1), (2, 2), (2, 1)), "b": _matrix((3, 3), (0, 0))})
+    assert row["a_road"] == 0.5
+    assert row["a_vehicle"] == 0.5
+    assert math.isnan(row["a_person"])
+    assert row["b_person"] == 1.0
+    assert row["val_mean"] == pytest.approx((0.5 + 1.0) / 2)
+    # Of an epoch, and of a network that has none.
+    assert describe_row({"loss": 0.25, **row}).startswith("loss 0.2500  val 0.7500  a_road 0.500")
+    assert describe_row(row).startswith("val 0.7500")
+
+
+def test_a_set_with_nothing_to_judge_by_is_an_error() -> None:
+    with pytest.raises(DataError, match="holds no road, vehicle or person pixel"):
+        make_row({"a": _matrix((1, 1)), "sky": _matrix((0, 0))})
