@@ -119,8 +119,9 @@ def test_what_cannot_be_unpacked_is_told_and_leaves_nothing(
 def test_a_network_of_another_build_with_the_same_layers_is_found_out(
     trained: keras.Model, streets: Path, tmp_path: Path
 ) -> None:
-    """As a version of ours could be that gave costs instead of scores: names and shapes say nothing of that."""
-    twin = keras.Model(trained.input, keras.layers.Rescaling(-1.0)(trained.output))
+    """As a version of ours could be that gave the classes in another order: names and shapes say nothing of that."""
+    scores = trained.output
+    twin = keras.Model(trained.input, keras.layers.Concatenate()([scores[..., 2:], scores[..., :2]]))
     path = tmp_path / "old.tflite"
     path.write_bytes(convert_float(resize_network(twin, INPUT_HW)))
     append_card(path, _card())
