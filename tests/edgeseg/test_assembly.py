@@ -30,7 +30,7 @@ TWO = {"front": {"source": "synthetic:128x96@30"}, "rear": {"source": "synthetic
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
