@@ -160,6 +160,7 @@ class PeerModel:
         self.input_hw = int(sides[0]), int(sides[1])
         if habits.size_wh not in (None, self.input_hw[::-1]):
             raise UsageError(f"{path}: takes {self.input_hw[1]}x{self.input_hw[0]} alone; leave --size away")
+        self._refuse_clipping()
         self._table = _tabulate_classes(classes)
 
     def predict(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -180,6 +181,22 @@ class PeerModel:
             small = np.ascontiguousarray(plan.crop(raw.astype(np.uint8)))
             ids = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST))
         return np.eye(len(CLASS_NAMES), dtype=np.float32)[self._table[ids]]
+
+    def _refuse_clipping(self) -> None:
+        """A normalisation that a quantised input cannot hold would give nonsense without a word."""
+        dtype, (scale, zero_point) = np.dtype(self._input["dtype"]), self._input["quantization"]
+        if dtype.kind not in "iu" or self.habits.mean is None or self.habits.std is None:
+            return
+        step, bounds = scale or 1.0, np.iinfo(dtype)
+        low, high = ((bound - zero_point) * step for bound in (bounds.min, bounds.max))
+        black, white = ((pixel - np.asarray(self.habits.mean)) / np.asarray(self.habits.std) for pixel in (0.0, 255.0))
+        held = np.clip(white, low, high) - np.clip(black, low, high)
+        if (held / (white - black)).min() < 0.5 or (held / step).min() < 32:
+            raise UsageError(
+                f"{self.path}: its quantised input holds {low:.4g} to {high:.4g} in steps of {step:.4g}, but black "
+                f"would be {black.min():.4g} and white {white.max():.4g}; without --normalise, --mean and --std it "
+                "takes the pixels as they are"
+            )
 
     def _encode(self, rgb: NDArray[np.uint8]) -> NDArray[Any]:
         habits, dtype = self.habits, np.dtype(self._input["dtype"])

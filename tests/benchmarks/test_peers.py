@@ -109,6 +109,16 @@ def test_what_the_file_does_not_say_matters(tmp_path: Path, dataset: Path, class
     assert unscaled.mean_iou() < 0.9 * count(PeerModel(path, classes, UNIT), dataset).mean_iou()
 
 
+@pytest.mark.parametrize(("mean", "std"), [((0, 0, 0), (1, 1, 1)), ((0, 0, 0), (25500, 25500, 25500))])
+def test_a_normalisation_that_a_quantised_input_cannot_hold_is_refused(
+    tmp_path: Path, classes: LabelMapping, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    path = write_tflite(tmp_path / "q.tflite", quantised=True)
+    with pytest.raises(UsageError, match=r"q\.tflite: its quantised input holds -1 to 0\.99.* and white .*as they are"):
+        PeerModel(path, classes, Habits(mean=mean, std=std))
+    PeerModel(path, classes, Habits(mean=(123.7, 116.3, 103.5), std=(128, 128, 128)))
+
+
 def test_an_open_size_is_asked_for_and_bars_are_cut_off(tmp_path: Path, dataset: Path, classes: LabelMapping) -> None:
     path = write_onnx(tmp_path / "a.onnx", open_size=True)
     with pytest.raises(UsageError, match=r"a\.onnx: takes pictures of any size; say which with --size"):
