@@ -79,11 +79,17 @@ def read_stream(port: int, query: str = "") -> Iterator[tuple[dict[str, str], by
     try:
         connection.request("GET", f"/stream.mjpg?{query}")
         answer = connection.getresponse()
-        boundary = answer.readline()
-        while boundary and answer.status == 200:
-            head = dict(line.decode().lower().strip().split(": ", 1) for line in iter(answer.readline, b"\r\n") if line)
-            yield head, answer.read(int(head["content-length"]))
+        while answer.status == 200 and answer.readline():  # the boundary
+            head = {}
+            while (line := answer.readline()).strip():
+                name, _, value = line.decode().lower().strip().partition(": ")
+                head[name] = value
+            if not line:  # it ends amid a head
+                return
+            jpeg = answer.read(int(head["content-length"]))
+            if len(jpeg) < int(head["content-length"]):
+                return
+            yield head, jpeg
             answer.readline()
-            boundary = answer.readline()
     finally:
         connection.close()

@@ -75,12 +75,17 @@ class Viewer:
         self._port = port
         self._changed = threading.Condition()
         self._drawn_ms = 0
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._thread = threading.Thread(target=self._watch, name="viewer", daemon=True)
+        self._thread.start()
 
     def wait_for_picture(self, drawn_after_ms: int, until_s: float) -> bool:
         """Waits for a picture that was drawn after a moment; False when none has come by `until_s`. Both monotonic."""
         with self._changed:
             return self._changed.wait_for(lambda: self._drawn_ms > drawn_after_ms, until_s - time.monotonic())
+
+    def wait_for_end(self) -> None:
+        """Waits until its stream has ended, which it does with the run."""
+        self._thread.join(LIMIT_S)
 
     def _watch(self) -> None:
         try:
@@ -113,6 +118,8 @@ class Watched:
 
     def __exit__(self, *exception: Any) -> None:
         self.run.__exit__(*exception)
+        for viewer in self.viewers:
+            viewer.wait_for_end()
 
     @property
     def reconnects(self) -> int:

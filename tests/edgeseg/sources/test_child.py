@@ -111,7 +111,8 @@ def test_it_is_ended_with_all_that_it_started(script: str) -> None:
     wait_until_gone(grandchild)
 
 
-def test_one_that_ends_in_good_order_when_asked_may() -> None:
+def test_one_that_ends_in_good_order_when_asked_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.sources.child.END_S", LIMIT_S)
     child = shell("trap 'echo the camera is given back >&2; exit 0' INT; echo ready; while :; do sleep 0.01; done")
     assert child.read(LIMIT_S) == b"ready\n"
     child.close()

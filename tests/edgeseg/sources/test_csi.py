@@ -65,7 +65,8 @@ def test_a_raspberry_pi(raspberry: Path) -> None:
         frames = take(source, 5)
         assert (source.name, source.fps) == ("csi:0", 50)
     numbers = [number_of(frame.image) for frame in frames]
-    assert numbers == list(range(numbers[0], numbers[0] + 5))
+    # Whoever is late gets the newest.
+    assert numbers == sorted(set(numbers))
     assert frames[0].size_wh == (320, 240)
     assert "--timeout\n0" in raspberry.read_text()
 
