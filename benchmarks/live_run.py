@@ -86,10 +86,12 @@ def read_stream(port: int, query: str = "") -> Iterator[tuple[dict[str, str], by
                 head[name] = value
             if not line:  # it ends amid a head
                 return
-            jpeg = answer.read(int(head["content-length"]))
-            if len(jpeg) < int(head["content-length"]):
+            jpeg = answer.read(length := int(head["content-length"]))
+            if len(jpeg) < length:
                 return
             yield head, jpeg
             answer.readline()
+    except (http.client.IncompleteRead, ConnectionError):
+        return  # cut off amid a picture
     finally:
         connection.close()

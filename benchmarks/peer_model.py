@@ -183,7 +183,7 @@ class PeerModel:
         return np.eye(len(CLASS_NAMES), dtype=np.float32)[self._table[ids]]
 
     def _refuse_clipping(self) -> None:
-        """A normalisation that a quantised input cannot hold would give nonsense without a word."""
+        """Refuses a normalisation of which a quantised input holds less than half, or less than 32 steps: nonsense."""
         dtype, (scale, zero_point) = np.dtype(self._input["dtype"]), self._input["quantization"]
         if dtype.kind not in "iu" or self.habits.mean is None or self.habits.std is None:
             return

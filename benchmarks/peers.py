@@ -137,6 +137,13 @@ def _channels(text: str) -> tuple[float, ...]:
     return values * (3 // len(values))
 
 
+def _deviations(text: str) -> tuple[float, ...]:
+    values = _channels(text)
+    if not all(0 < value < float("inf") for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r}: what is divided by must be above 0")
+    return values
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m benchmarks.peers", description="Compare a foreign segmentation model with ours.")
     add = parser.add_argument
@@ -154,7 +161,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="R,G,B",
         help="of pixels 0..255, instead of --normalise; red first, with --bgr too",
     )
-    add("--std", type=_channels, metavar="R,G,B", help="of pixels 0..255, instead of --normalise")
+    add("--std", type=_deviations, metavar="R,G,B", help="of pixels 0..255, instead of --normalise")
     add("--fit", choices=("stretch", "letterbox"), default="stretch", help="how a picture is brought to the size")
     add("--against", type=Path, metavar="MODEL", help="one of ours to compare with (default: the bundled nano)")
     add("--yardstick", type=Path, metavar="FILE", help=f"{YARDSTICK}; built there when it is missing")

@@ -84,8 +84,10 @@ class Viewer:
             return self._changed.wait_for(lambda: self._drawn_ms > drawn_after_ms, until_s - time.monotonic())
 
     def wait_for_end(self) -> None:
-        """Waits until its stream has ended, which it does with the run."""
+        """Waits until its stream has ended, which it does with the run. Raises RuntimeError when it does not."""
         self._thread.join(LIMIT_S)
+        if self._thread.is_alive():
+            raise RuntimeError("a viewer's stream goes on although the run has ended")
 
     def _watch(self) -> None:
         try:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
 console = Console()
 
-RecipeArgument = Annotated[str, typer.Argument(help="a recipe's name (nano, nano_distilled, small) or its YAML file")]
+RecipeArgument = Annotated[str, typer.Argument(help="the name of one of train/recipes (nano_base, …) or a YAML file")]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="where the recipe's data paths start (default: the recipe's own folder)")
 ]

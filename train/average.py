@@ -1,4 +1,4 @@
-"""The average of several runs of one recipe, mostly better than each of them and as fast.
+"""The average of several runs of one recipe, often better than each of them and as fast.
 
 Runs that start from the same weights and differ by their seed end in one valley; between them the loss is often lower
 (model soups, Wortsman et al. 2022, arXiv:2203.05482). The batch norms' statistics are measured anew, for the averaged

@@ -25,10 +25,10 @@ class Clock:
 
 
 class Timed:
-    """An interpreter that takes a known time of `clock`, ten times that at every tenth call, and notes each call."""
+    """An interpreter that takes a known time of `clock`, `stumbles` of that at every tenth call, and notes them."""
 
-    def __init__(self, clock: Clock, log: list[str], name: str, seconds: float) -> None:
-        self.clock, self.log, self.name, self.seconds = clock, log, name, seconds
+    def __init__(self, clock: Clock, log: list[str], name: str, seconds: float, stumbles: float = 1) -> None:
+        self.clock, self.log, self.name, self.seconds, self.stumbles = clock, log, name, seconds, stumbles
 
     def get_input_details(self) -> list[dict[str, object]]:
         return [{"index": 0, "shape": np.array([1, 2]), "dtype": np.float32}]
@@ -39,14 +39,14 @@ class Timed:
 
     def invoke(self) -> None:
         self.log.append(self.name)
-        self.clock.seconds += self.seconds * (10 if self.log.count(self.name) % 10 == 0 else 1)
+        self.clock.seconds += self.seconds * (self.stumbles if self.log.count(self.name) % 10 == 0 else 1)
 
 
 def test_two_models_are_timed_in_turns_and_the_ratio_is_of_their_medians(monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
     clock = Clock()
     monkeypatch.setattr("edgeseg.benchmark.time", clock)
-    slow, fast = Timed(clock, log, "slow", 0.006), Timed(clock, log, "fast", 0.002)
+    slow, fast = Timed(clock, log, "slow", 0.006, stumbles=10), Timed(clock, log, "fast", 0.002)
     found = compare(("slow", slow), ("fast", fast), rounds=20)  # type: ignore[arg-type]
     assert len(log) == 2 * (WARM_UP + 20)
     pairs = list(zip(log[::2], log[1::2], strict=True))

@@ -76,12 +76,12 @@ class Hold:
 
     def __call__(self, index: int) -> None:
         self.taken.set()
-        self.release.wait(10)
+        self.release.wait(60)
 
 
 def test_live_a_slow_segmenter_sees_the_newest_frame_and_the_rest_is_counted() -> None:
     hold = Hold()
-    source = FakeSource(20, live=True, before_read=lambda index: index == 1 and hold.taken.wait(10))
+    source = FakeSource(20, live=True, before_read=lambda index: index == 1 and hold.taken.wait(60))
     segmenter = FakeSegmenter(before=hold)
     pipeline, _ = build(source, segmenter=segmenter)
     in_thread(lambda: (wait_for(lambda: source.closed == 1), hold.release.set()))
@@ -97,7 +97,7 @@ def run_with_a_slow_sink(slow: FakeSink, hold: Hold) -> Summary:
     def in_step(index: int) -> None:
         wait_for(lambda: len(quick.written) == index)
         if index == 1:
-            hold.taken.wait(10)
+            hold.taken.wait(60)
 
     (summary,) = build(FakeSource(30, live=True, before_read=in_step), slow, quick)[0].run()
     assert quick.written == list(range(30))
@@ -233,7 +233,11 @@ def test_a_bug_in_a_stage_comes_out_as_it_is() -> None:
 @pytest.mark.parametrize("live", [True, False])
 def test_stop_ends_an_endless_run_as_the_end_of_the_source_would(live: bool) -> None:
     sink = FakeSink(before=lambda index: pipeline.stop() if index >= 5 else None)
-    source = FakeSource(None, live=live, before_read=lambda index: time.sleep(0.001))
+
+    def in_step(index: int) -> None:
+        wait_for(lambda: source.interrupted.is_set() or len(sink.written) >= index)
+
+    source = FakeSource(None, live=live, before_read=in_step)
     pipeline, segmenter = build(source, sink)
     (summary,) = pipeline.run()
     pipeline.stop()
@@ -279,10 +283,10 @@ def test_a_camera_that_hangs_does_not_keep_the_outputs_open(
     def hang(index: int) -> None:
         if index == 3:
             hanging.set()
-            go_on.wait(10)
+            go_on.wait(60)
 
     source = FakeSource(None, live=True, before_read=hang)
-    sink = FakeSink(before=lambda index: (hanging.wait(10), pipeline.stop())[1])
+    sink = FakeSink(before=lambda index: (hanging.wait(60), pipeline.stop())[1])
     pipeline, _ = build(source, sink)
     pipeline.run()
     assert sink.closed == 1
