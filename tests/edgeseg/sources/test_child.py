@@ -113,7 +113,12 @@ def test_it_is_ended_with_all_that_it_started(script: str) -> None:
 
 def test_one_that_ends_in_good_order_when_asked_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeseg.sources.child.END_S", LIMIT_S)
-    child = shell("trap 'echo the camera is given back >&2; exit 0' INT; echo ready; while :; do sleep 0.01; done")
+    # A shell cannot take back that whoever started the tests (in the background, say) has SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        child = shell("trap 'echo the camera is given back >&2; exit 0' INT; echo ready; while :; do sleep 0.01; done")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert child.read(LIMIT_S) == b"ready\n"
     child.close()
     assert child.last_words() == "the camera is given back"

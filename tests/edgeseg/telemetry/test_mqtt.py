@@ -75,6 +75,8 @@ def test_states_and_events_are_told_and_the_end_too(broker: Broker) -> None:
         with telling(broker) as it:
             show(it.lane, 0, 1, 1, 2, count=5)
             wait_until(lambda: (listener.last(f"{BASE}/front/state") or {}).get("connection") == "live")
+            for topic in ("state", "front/connected", "front/person_in_path", "availability"):
+                wait_until(lambda topic=topic: listener.last(f"{BASE}/{topic}") is not None)
             state = listener.last(f"{BASE}/front/state")
             assert state["shares"] == {"other": 0.25, "road": 0.5, "vehicle": 0.25, "person": 0.0}
             assert state["frames"] == {"in": 5, "segmented": 5, "dropped": 0}
@@ -85,7 +87,8 @@ def test_states_and_events_are_told_and_the_end_too(broker: Broker) -> None:
             it.events.add("person_in_path", "a person is in the path", camera="front", change="begin")
             it.events.add("heat_step", "rung 1 of 3")
             wait_until(lambda: listener.last(f"{BASE}/front/person_in_path") == "ON")
-            wait_until(lambda: listener.last(f"{BASE}/event") is not None)
+            for topic in ("event", "front/event"):
+                wait_until(lambda topic=topic: listener.last(f"{BASE}/{topic}") is not None)
             event = listener.last(f"{BASE}/front/event")
             assert (event["kind"], event["event_type"], event["camera"]) == (
                 "person_in_path",
