@@ -119,6 +119,13 @@ def test_a_normalisation_that_a_quantised_input_cannot_hold_is_refused(
     PeerModel(path, classes, Habits(mean=(123.7, 116.3, 103.5), std=(128, 128, 128)))
 
 
+@pytest.mark.parametrize("value", ["0", "nan", "1,-1,1"])
+def test_what_nothing_can_be_divided_by_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["model.onnx", "--classes", "edgeseg", "--dataset", ".", "--mapping", "edgeseg"]
+    assert main([*arguments, "--mean=0", f"--std={value}"]) == UsageError.exit_code
+    assert f"{value!r}: what is divided by must be above 0" in capsys.readouterr().err
+
+
 def test_an_open_size_is_asked_for_and_bars_are_cut_off(tmp_path: Path, dataset: Path, classes: LabelMapping) -> None:
     path = write_onnx(tmp_path / "a.onnx", open_size=True)
     with pytest.raises(UsageError, match=r"a\.onnx: takes pictures of any size; say which with --size"):
