@@ -145,13 +145,14 @@ class Recipe(Part):
     """Everything a training run depends on, but for the machine.
 
     freeze: down to this stride the encoder keeps the weights and the statistics that it starts with, which takes less
-    time.
+    time. dropout: the share of the last features that training leaves out; without it, the architecture's own.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     architecture: str = "nano"
     width: Annotated[float, Field(gt=0)] = 1.0
     depth: Annotated[float, Field(gt=0)] = 1.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     pretrained: Pretrained | None = None
     freeze: Literal[2, 4, 8, 16, 32] | None = None
     teacher: Teacher | None = None

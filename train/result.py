@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -27,7 +28,8 @@ def recipe_architecture(recipe: Recipe) -> Architecture:
     """The recipe's network. Raises UsageError when there is none of that name."""
     if recipe.architecture not in ARCHITECTURES:
         raise UsageError(f"architecture '{recipe.architecture}' is not one of {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[recipe.architecture].scaled(recipe.width, recipe.depth)
+    architecture = ARCHITECTURES[recipe.architecture].scaled(recipe.width, recipe.depth)
+    return architecture if recipe.dropout is None else replace(architecture, dropout=recipe.dropout)
 
 
 def spare_batches(mixer: Mixer, count: int) -> Iterator[NDArray[np.float32]]:

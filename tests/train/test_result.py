@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ import pytest
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError
 from edgeseg.iou import ConfusionMatrix
-from train.result import describe_row, make_row
+from tests.train.conftest import write_recipe
+from train.architectures import ARCHITECTURES
+from train.config import load_recipe
+from train.result import describe_row, make_row, recipe_architecture
 
 
 def _matrix(*pairs: tuple[int, int]) -> ConfusionMatrix:
@@ -36,3 +41,11 @@ def test_a_row_holds_each_set_and_the_mean_of_their_foregrounds() -> None:
 def test_a_set_with_nothing_to_judge_by_is_an_error() -> None:
     with pytest.raises(DataError, match="holds no road, vehicle or person pixel"):
         make_row({"a": _matrix((1, 1)), "sky": _matrix((0, 0))})
+
+
+def test_a_recipe_may_have_another_dropout_than_its_architecture(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    own = recipe_architecture(load_recipe(write_recipe(tmp_path / "own.yaml", recipe_fields)))
+    assert own.dropout == ARCHITECTURES["tiny"].dropout
+    for share in (0.0, 0.3):
+        changed = load_recipe(write_recipe(tmp_path / "other.yaml", {**recipe_fields, "dropout": share}))
+        assert recipe_architecture(changed).dropout == share
