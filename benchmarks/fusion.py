@@ -1,16 +1,17 @@
 """Times temporal fusion, and measures the flicker it takes away and what it costs in IoU.
 
-    python benchmarks/fusion.py [--model MODEL.tflite] [--video FILE]
+    python -m benchmarks.fusion [--model MODEL.tflite] [--video FILE...]
                                 [--dataset DIR --mapping camvid --interval-ms 66.7]
 
-The bar: under 0.5 ms for 88x120x4 scores. Flicker is measured on the bundled drive or on --video: the share of cells
-that change class between two frames where the picture did not (grey levels within 3). --dataset is a labelled
+The bar: under 0.5 ms for 88x120x4 scores. Flicker is measured on the bundled drive or on each --video: the share of
+cells that change class between two frames where the picture did not (grey levels within 3). --dataset is a labelled
 *sequence* (images/ and labels/, in the order of their names, one every --interval-ms; CamVid's val split is one).
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 
 from edgeseg import Frame, Segmenter, TemporalFusion
+from edgeseg.errors import DataError, EdgesegError, InputNotFoundError
 from edgeseg.evaluate import evaluate_pairs
 from edgeseg.fusion import MotionMap, decide, flicker
 from edgeseg.iou import ConfusionMatrix
@@ -47,6 +49,8 @@ def time_fusion(rounds: int = 500) -> dict[str, np.ndarray]:
 
 def measure_flicker(segmenter: Segmenter, video: Path) -> tuple[int, float, float]:
     """Frames seen, and the mean flicker without and with fusion."""
+    if not video.is_file():
+        raise InputNotFoundError(f"{video}: no such video")
     capture = cv2.VideoCapture(str(video))
     interval_ns = 1e9 / (capture.get(cv2.CAP_PROP_FPS) or 25)
     fusion, motion = TemporalFusion(), MotionMap()
@@ -63,6 +67,8 @@ def measure_flicker(segmenter: Segmenter, video: Path) -> tuple[int, float, floa
             moved = change > STILL_LEVEL
             shares.append((flicker(last[0], raw, moved), flicker(last[1], fused, moved)))
         last = raw, fused
+    if not shares:
+        raise DataError(f"{video}: shows no two pictures to compare")
     without, with_fusion = np.nanmean(shares, axis=0)
     return len(shares) + 1, float(without), float(with_fusion)
 
@@ -86,27 +92,37 @@ def measure_iou(
     return evaluate_pairs(pairs, mapping, predict)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure temporal fusion.")
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fusion", description="Measure temporal fusion.")
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--video", type=Path, default=DRIVE)
+    parser.add_argument("--video", type=Path, nargs="+", default=[DRIVE])
     parser.add_argument("--dataset", type=Path)
     parser.add_argument("--mapping", default="camvid")
     parser.add_argument("--interval-ms", type=float, default=66.7)
-    arguments = parser.parse_args()
+    try:
+        measure(parser.parse_args(arguments))
+    except EdgesegError as error:
+        print(f"fusion: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def measure(options: argparse.Namespace) -> None:
+    """What the command does; prints what it finds."""
     for stage, spent in time_fusion().items():
         best, p50, p95 = np.percentile(spent, [0, 50, 95])
         print(f"{stage:8} best {best:.3f} ms, p50 {p50:.3f} ms, p95 {p95:.3f} ms (88x120x4)")
-    with Segmenter(arguments.model) as segmenter:
-        frames, without, with_fusion = measure_flicker(segmenter, arguments.video)
-        print(f"flicker of {arguments.video.name}, {frames} frames: {without:.3%}, with fusion {with_fusion:.3%}")
-        if arguments.dataset is not None:
-            mapping = LabelMapping.load(arguments.mapping)
+    with Segmenter(options.model) as segmenter:
+        for video in options.video:
+            frames, without, with_fusion = measure_flicker(segmenter, video)
+            print(f"flicker of {video.name}, {frames} frames: {without:.3%}, with fusion {with_fusion:.3%}")
+        if options.dataset is not None:
+            mapping = LabelMapping.load(options.mapping)
             for name, fusion in (("without", None), ("with", TemporalFusion())):
-                found = measure_iou(segmenter, arguments.dataset, mapping, arguments.interval_ms, fusion)
+                found = measure_iou(segmenter, options.dataset, mapping, options.interval_ms, fusion)
                 each = ", ".join(f"{key} {value:.2%}" for key, value in found.iou().items())
                 print(f"IoU {name} fusion: {each}; mean of the foreground {found.mean_iou_foreground():.2%}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -166,20 +166,25 @@ class PeerModel:
     def predict(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Our classes at the picture's size, (H, W, 4): 1 for the class that the model's best one belongs to."""
         fit, stride = self.habits.fit, 1
-        if fit == "letterbox":
+        raw_hw = self._read_raw().shape[:2]
+        divides = all(side % cells == 0 for side, cells in zip(self.input_hw, raw_hw, strict=True))
+        if fit == "letterbox" and divides:
             # The bars must be cut off the scores exactly, so they are whole cells of them.
-            stride = max(1, self.input_hw[0] // self._read_raw().shape[0])
+            stride = self.input_hw[0] // raw_hw[0]
         rgb = to_input(image_bgr, self.input_hw, fit, stride=stride)
         self.runtime.set_tensor(self._input["index"], self._encode(rgb))
         self.runtime.invoke()
         raw = self._read_raw()
         plan = Fit.plan((image_bgr.shape[0], image_bgr.shape[1]), self.input_hw, fit, stride)
         height, width = plan.image_hw
+        way = cv2.INTER_LINEAR if raw.ndim == 3 else cv2.INTER_NEAREST
+        if fit == "letterbox" and not divides:
+            # No cell begins where a bar ends, but a pixel of the input does.
+            raw = _enlarge(raw, self.input_hw)
         if raw.ndim == 3:
             ids: NDArray[Any] = upscale_logits(raw, plan).argmax(axis=2)
         else:
-            small = np.ascontiguousarray(plan.crop(raw.astype(np.uint8)))
-            ids = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST))
+            ids = np.asarray(cv2.resize(np.ascontiguousarray(plan.crop(raw)), (width, height), interpolation=way))
         return np.eye(len(CLASS_NAMES), dtype=np.float32)[self._table[ids]]
 
     def _refuse_clipping(self) -> None:
@@ -222,12 +227,40 @@ class PeerModel:
         if raw.ndim == 4 and 1 in (raw.shape[1], raw.shape[3]):
             raw = raw.squeeze(1 if raw.shape[1] == 1 else 3)
         if raw.ndim == 3:
-            return raw[0]
+            return self._read_classes(raw[0], quantised=details["quantization"][0] not in (0.0, 1.0))
         if raw.ndim != 4:
             raise ModelError(f"{self.path}: gives {raw.shape}; a segmenter gives scores or a class for every place")
         scores = raw[0].transpose(1, 2, 0) if self.layout == "nchw" else raw[0]
         # Of one scale for all classes, which changes no decision.
         return np.ascontiguousarray(scores, dtype=np.float32)
+
+    def _read_classes(self, raw: NDArray[Any], *, quantised: bool) -> NDArray[np.uint8]:
+        """Class numbers; refuses one channel of anything else, such as the score of a network that knows one class."""
+        if quantised or (raw != np.rint(raw)).any() or raw.min() < 0 or raw.max() > 255:
+            raise ModelError(
+                f"{self.path}: gives one channel that is not the number of a class; export a score for each class, "
+                "background included, or the best one's number"
+            )
+        return raw.astype(np.uint8)
+
+
+def _enlarge(raw: NDArray[Any], size_hw: tuple[int, int]) -> NDArray[Any]:
+    """Scores (h, w, C) or class numbers (h, w) on the pixels of the input.
+
+    Of 129 cells for 513 pixels each fourth pixel has one, the first and the last among them (TensorFlow's DeepLabs).
+    """
+    for axis, side in enumerate(size_hw):
+        cells = raw.shape[axis]
+        exact = cells > 1 and (side - 1) % (cells - 1) == 0
+        places = np.arange(side) * (cells - 1) / (side - 1) if exact else (np.arange(side) + 0.5) * cells / side - 0.5
+        places = places.clip(0, cells - 1)
+        if raw.ndim == 2:
+            raw = raw.take(np.rint(places).astype(int), axis)
+            continue
+        low = np.minimum(places.astype(int), max(cells - 2, 0))
+        share = np.expand_dims((places - low).astype(np.float32), tuple(other for other in range(3) if other != axis))
+        raw = raw.take(low, axis) * (1 - share) + raw.take(np.minimum(low + 1, cells - 1), axis) * share
+    return raw
 
 
 def _tabulate_classes(classes: LabelMapping) -> NDArray[np.uint8]:

@@ -34,7 +34,6 @@ from edgeseg.evaluate import Evaluation, Predict, evaluate_pairs
 from edgeseg.fields import parse_size
 from edgeseg.labels import LabelMapping, Pair, find_pairs
 from edgeseg.model_card import read_flatbuffer
-from edgeseg.preprocess import upscale_logits
 from edgeseg.runtimes import open_interpreter
 from edgeseg.segmenter import Segmenter
 
@@ -102,11 +101,7 @@ def compare(
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         found = judge(peer.path.name, peer.predict, progress)
-        ours = judge(
-            segmenter.card.name,
-            lambda image: upscale_logits(segmenter.logits(image), segmenter.fit((image.shape[0], image.shape[1]))),
-            progress,
-        )
+        ours = judge(segmenter.card.name, segmenter.scores, progress)
     references: dict[str, Any] = {segmenter.card.name: segmenter.interpreter}
     if yardstick is not None:
         references[YARDSTICK] = open_interpreter(read_flatbuffer(yardstick), str(yardstick), threads=threads)[0]

@@ -10,7 +10,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from convert.calibrate import SAMPLE_COUNT
-from edgeseg.errors import EdgesegError, UsageError
+from edgeseg.errors import EdgesegError, UsageError, tell_bug
 from edgeseg.fields import parse_size
 
 
@@ -103,6 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"convert: stopped; {'only the above was' if written else 'nothing was'} written", file=sys.stderr)
         return 130
+    except Exception:  # noqa: BLE001 - it is shown, and it decides the exit code
+        return tell_bug("convert")
     return 0
 
 

@@ -195,6 +195,8 @@ def _choose_validation(request: Request, hand_over: HandOver) -> Sequence[Labell
         if request.mapping is None:
             raise UsageError(f"{request.validation}: say what its label values mean with --mapping")
         return [LabelledSet(request.validation, request.mapping)]
+    if request.mapping is not None:
+        raise UsageError(f"--mapping {request.mapping}: is for --validation; give both, or neither")
     if not hand_over.validation:
         raise UsageError(f"{request.source}: no recipe beside it names a validation set; give --validation DIR")
     return hand_over.validation

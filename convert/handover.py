@@ -12,13 +12,10 @@ import yaml
 
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError
+from edgeseg.hand_over import CARD_NAME, NETWORK_NAME, ORIGIN_NAME, RECIPE_NAME, fingerprint
 from edgeseg.labels import LabelMapping, Pair, find_pairs
 from edgeseg.model_card import ModelCard, parse_card
 from edgeseg.splits import GroupSplit, select_pairs
-
-NETWORK_NAME = "best.keras"
-CARD_NAME = "card.json"
-RECIPE_NAME = "recipe.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +93,11 @@ def _read_card(network: Path) -> ModelCard:
         raise DataError(f"{path}: names the classes {', '.join(card.class_names)}; must be {', '.join(CLASS_NAMES)}")
     if card.training_sha256 is None:
         return card.model_copy(update={"training_sha256": hashlib.sha256(network.read_bytes()).hexdigest()})
+    # Of a run, the card follows its network; a kill may come between the two.
+    folder = network.parent
+    of_a_run = network.name == NETWORK_NAME and all((folder / name).is_file() for name in (RECIPE_NAME, ORIGIN_NAME))
+    if of_a_run and fingerprint(folder) != card.training_sha256:
+        raise DataError(f"{path}: is not of this {NETWORK_NAME}; end the run with --resume, or train it anew")
     return card
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from convert.silence import silence
 from edgeseg.errors import EdgesegError, ModelError
+from edgeseg.hand_over import BAD_ARCHIVE
 from edgeseg.preprocess import PIXEL_SCALE
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,7 +29,7 @@ def load_network(path: Path) -> keras.Model:
     """Loads a trained .keras file; raises ModelError when it is not one."""
     try:
         return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except BAD_ARCHIVE as error:
         raise ModelError(
             f"{path}: cannot be loaded as a Keras model ({_first_line(error)}); give a .keras file"
         ) from error

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from edgeseg.classes import IGNORE_INDEX
 from edgeseg.labels import LabelMapping, Pair, read_pair
 from edgeseg.model_card import ModelCard
-from edgeseg.preprocess import upscale_logits
 from edgeseg.segmenter import Segmenter
 
 #: Of each picture; neighbouring pixels say the same, and a handful of numbers needs few.
@@ -77,7 +76,7 @@ def sample_scores(
         image, label = read_pair(pair, mapping)
         (places,) = np.nonzero(label.ravel() != IGNORE_INDEX)
         places = places[:: max(1, places.size // PIXELS_PER_PICTURE)]
-        full = upscale_logits(segmenter.logits(image), segmenter.fit((image.shape[0], image.shape[1])))
+        full = segmenter.scores(image)
         scores.append(full.reshape(-1, full.shape[2])[places])
         truths.append(label.ravel()[places])
     return np.concatenate(scores), np.concatenate(truths)

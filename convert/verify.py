@@ -20,7 +20,6 @@ from edgeseg.fusion import decide
 from edgeseg.iou import ConfusionMatrix
 from edgeseg.labels import read_pair
 from edgeseg.model_card import Calibration
-from edgeseg.preprocess import upscale_logits
 from edgeseg.reliability import Reliability
 from edgeseg.segmenter import Segmenter
 
@@ -105,7 +104,7 @@ def compare(
         wanted = {len(pairs) * (2 * place + 1) // (2 * SHOWN_PICTURES) for place in range(SHOWN_PICTURES)}
         for place, pair in enumerate(track(pairs, "comparing float32 and INT8", console=console, transient=True)):
             image, truth = read_pair(pair, dataset.mapping)
-            float_scores, int8_scores = _score(before, image), _score(after, image)
+            float_scores, int8_scores = before.scores(image), after.scores(image)
             float_confidence.update(float_scores, truth)
             int8_confidence.update(int8_scores, truth)
             float_ids, int8_ids = decide(float_scores)[0], decide(int8_scores)[0]
@@ -140,8 +139,3 @@ def pool(confidences: Iterable[Confidence]) -> Confidence:
     for item in confidences:
         pooled.add(item)
     return pooled
-
-
-def _score(segmenter: Segmenter, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The scores of a picture at full size, (H, W, C), where evaluate_pairs() decides, too."""
-    return upscale_logits(segmenter.logits(image), segmenter.fit((image.shape[0], image.shape[1])))

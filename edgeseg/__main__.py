@@ -9,10 +9,9 @@ import io
 import os
 import sys
 import threading
-import traceback
 from typing import TYPE_CHECKING
 
-from edgeseg.errors import EdgesegError, SinkUnavailableError
+from edgeseg.errors import EdgesegError, SinkUnavailableError, tell_bug
 from edgeseg.shutdown import Stopped, StopSignals
 
 if TYPE_CHECKING:
@@ -65,9 +64,8 @@ def _run(signals: StopSignals) -> int:
         return 0
     except Exception:  # noqa: BLE001 - it is shown, and it decides the exit code
         if not signals.unwinding:
-            traceback.print_exc()
-            sys.stderr.write("edgeseg: this is a bug in edgeseg; please report it with the lines above\n")
-        return 70
+            tell_bug("edgeseg")
+        return EdgesegError.exit_code
 
 
 class _Output(io.FileIO):

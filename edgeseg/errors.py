@@ -15,7 +15,16 @@ Anything that is not an EdgesegError is a bug of ours: it ends with 70 and its t
 
 from __future__ import annotations
 
+import sys
+import traceback
 from typing import ClassVar
+
+
+def tell_bug(program: str) -> int:
+    """Writes the traceback of the exception that is being handled, and whose it is; returns the exit code for it."""
+    traceback.print_exc()
+    sys.stderr.write(f"{program}: this is a bug in edgeseg; please report it with the lines above\n")
+    return EdgesegError.exit_code
 
 
 def explain(error: OSError) -> str:

@@ -21,7 +21,6 @@ from edgeseg.fusion import decide
 from edgeseg.iou import ConfusionMatrix, none_if_nan
 from edgeseg.labels import LabelMapping, Pair, find_pairs, read_pair
 from edgeseg.model_card import Metrics
-from edgeseg.preprocess import upscale_logits
 from edgeseg.runtimes import RuntimeChoice
 from edgeseg.segmenter import Segmenter
 
@@ -134,10 +133,7 @@ def evaluate(
         )
     pairs = find_pairs(dataset / "images", dataset / "labels", mapping)
 
-    def predict(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return upscale_logits(segmenter.logits(image), segmenter.fit((image.shape[0], image.shape[1])))
-
-    confusion = evaluate_pairs(pairs, mapping, predict, on_progress)
+    confusion = evaluate_pairs(pairs, mapping, segmenter.scores, on_progress)
     if not confusion.counts.any():
         raise DataError(f"{dataset}: the mapping '{mapping.name}' ignores every pixel; nothing can be measured")
     return Evaluation(str(dataset), mapping.name, segmenter.card.name, len(pairs), confusion)

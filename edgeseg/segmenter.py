@@ -14,7 +14,7 @@ from edgeseg.errors import ModelError, UsageError
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.fusion import TemporalFusion, decide
 from edgeseg.model_card import ModelCard, read_model
-from edgeseg.preprocess import PIXEL_SCALE, Fit, normalise_float, normalise_int8, to_input
+from edgeseg.preprocess import PIXEL_SCALE, Fit, normalise_float, normalise_int8, to_input, upscale_logits
 from edgeseg.runtimes import Interpreter, RuntimeChoice, RuntimeName, open_interpreter
 
 #: The model that comes with edgeseg.
@@ -75,6 +75,10 @@ class Segmenter:
         """
         self._load(image_bgr)
         return self._infer()
+
+    def scores(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The scores of a picture at its own size: (H, W, C) float32. Raises DataError for another kind of array."""
+        return upscale_logits(self.logits(image_bgr), self.fit((image_bgr.shape[0], image_bgr.shape[1])))
 
     def segment(self, image: NDArray[np.uint8] | Frame, fusion: TemporalFusion | None = None) -> Segmentation:
         """Say what is where in a picture.

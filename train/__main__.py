@@ -20,7 +20,8 @@ from rich.table import Table
 
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.command_line import CommandLineError
-from edgeseg.errors import DataError, EdgesegError, UsageError
+from edgeseg.errors import DataError, EdgesegError, UsageError, tell_bug
+from edgeseg.hand_over import find_damage
 from edgeseg.iou import none_if_nan
 from train.config import DatasetEntry, Teacher, load_recipe
 from train.datasets import Dataset, describe_dataset, inspect_dataset
@@ -51,10 +52,10 @@ def check(recipe: RecipeArgument, data: DataOption = None, settings: SetOption =
     loaded = load_recipe(recipe, data, settings or ())
     table = Table("data set", "pairs", *(f"{name} %" for name in CLASS_NAMES), "ignored %", "problems")
     problems: list[str] = []
-    if loaded.pretrained and not loaded.pretrained.path.is_file():
-        problems.append(f"{loaded.pretrained.path}: no such file of pretrained weights")
-    if loaded.teacher and not loaded.teacher.model.is_file():
-        problems.append(f"{loaded.teacher.model}: no such teacher; train it first, or name another one")
+    if loaded.pretrained:
+        problems += find_damage(loaded.pretrained.path, "file of pretrained weights")
+    if loaded.teacher:
+        problems += find_damage(loaded.teacher.model, "teacher; train it first, or name another one")
     for role, entries in (("training", loaded.datasets), ("validation", loaded.validation)):
         for entry in entries:
             found = inspect_dataset(entry)
@@ -106,7 +107,7 @@ def average(
     runs: Annotated[list[Path], typer.Argument(help="run folders of one recipe, by different seeds")],
     out: Annotated[Path, typer.Option("--out", help="the run folder to make")],
 ) -> None:
-    """Make one network of several runs of a recipe: the average of their weights, mostly better than each."""
+    """Make one network of several runs of a recipe: the average of their weights. Compare it with each."""
     from train.average import average_runs
 
     for name, matrix in average_runs(runs, out).items():
@@ -138,7 +139,8 @@ def evaluate(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="a data set of the recipe by name, or a folder with images/ and labels/ (default: validation)"
+            help="a validation set of the recipe by name, `train:NAME` for one that it learnt from, or a folder with "
+            "images/ and labels/ (default: all validation sets)"
         ),
     ] = None,
     mapping: Annotated[str | None, typer.Option(help="what the label values of a folder mean")] = None,
@@ -294,15 +296,16 @@ def _choose_entries(
     mapping: str | None,
 ) -> list[DatasetEntry]:
     if dataset is None:
+        if mapping is not None:
+            raise UsageError(f"--mapping {mapping}: is for a folder; give --dataset too")
         return list(validation)
     if mapping is not None:
         return [describe_dataset(Path(dataset), mapping)]
-    for entries in (validation, training):
-        for entry in entries:
-            if entry.name == dataset:
-                return [entry]
-    names = ", ".join(entry.name for entry in validation)
-    raise UsageError(f"--dataset {dataset}: not a data set of the run ({names}); for a folder give --mapping too")
+    named = {f"train:{entry.name}": entry for entry in training} | {entry.name: entry for entry in validation}
+    if dataset not in named:
+        names = ", ".join(named)
+        raise UsageError(f"--dataset {dataset}: not a data set of the run ({names}); for a folder give --mapping too")
+    return [named[dataset]]
 
 
 def _print_matrix(name: str, matrix: ConfusionMatrix) -> None:
@@ -335,8 +338,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"train: error: {error.name} is not installed; pip install -e '.[train]'", file=sys.stderr)
         return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("train: stopped; `fit` continues with --resume, the rest begins anew", file=sys.stderr)
+        print(
+            "train: stopped; `fit` continues with --resume, `pseudo-label` with the same command, the rest begins anew",
+            file=sys.stderr,
+        )
         return 130
+    except Exception:  # noqa: BLE001 - it is shown, and it decides the exit code
+        return tell_bug("train")
     return 0
 
 

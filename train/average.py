@@ -1,4 +1,4 @@
-"""The average of several runs of one recipe, often better than each of them and as fast.
+"""The average of several runs of one recipe: sometimes better than each of them, and as fast.
 
 Runs that start from the same weights and differ by their seed end in one valley; between them the loss is often lower
 (model soups, Wortsman et al. 2022, arXiv:2203.05482). The batch norms' statistics are measured anew, for the averaged
@@ -40,8 +40,12 @@ def average_runs(folders: Sequence[Path], out: Path) -> dict[str, ConfusionMatri
         raise UsageError(f"{out}: already holds a network; choose another folder")
     opened = [RunFolder.open(folder) for folder in folders]
     first, recipe = opened[0]
-    if recipe.pretrained is None:
-        raise UsageError(f"{first.path}: started from random weights; an average needs runs with one `pretrained`")
+    start = recipe.pretrained
+    if start is None or start.path.suffix != ".keras" or start.partial:
+        raise UsageError(
+            f"{first.path}: each seed drew layers anew at its start; an average needs runs that took all weights from "
+            "one best.keras (`pretrained`, without `partial`)"
+        )
     for run, other in opened[1:]:
         if different := [name for name in recipe.differences(other) if name != SEED]:
             raise UsageError(f"{run.path}: differs from {first.path} by more than its seed: {', '.join(different)}")

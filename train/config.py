@@ -182,7 +182,7 @@ class Recipe(Part):
         return self
 
     def differences(self, other: Recipe) -> list[str]:
-        """The names of the fields in which two recipes differ, wherever their files lie."""
+        """The names of the fields in which two recipes differ, wherever their files lie and whoever reads them."""
         nowhere = Path()
 
         def placeless(recipe: Recipe) -> Recipe:
@@ -200,7 +200,7 @@ class Recipe(Part):
             )
 
         one, two = placeless(self), placeless(other)
-        return [name for name in Recipe.model_fields if getattr(one, name) != getattr(two, name)]
+        return [name for name in Recipe.model_fields if name != "workers" and getattr(one, name) != getattr(two, name)]
 
     @property
     def train_hw(self) -> tuple[int, int]:

@@ -43,18 +43,22 @@ class Views:
         def rounded(side: int, scale: float) -> int:
             return max(VIEW_STRIDE, round(side * scale / VIEW_STRIDE) * VIEW_STRIDE)
 
-        return [(rounded(input_hw[0], scale), rounded(input_hw[1], scale)) for scale in self.scales]
+        sizes = [(rounded(input_hw[0], scale), rounded(input_hw[1], scale)) for scale in self.scales]
+        if len(set(sizes)) < len(sizes):
+            shown = ", ".join(f"{width}x{height}" for height, width in sizes)
+            raise UsageError(f"scales {', '.join(map(str, self.scales))}: two come to one size ({shown})")
+        return sizes
 
 
 def make_viewer(
     model: keras.Model, input_hw: tuple[int, int], chosen: Views
 ) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
     """A function from a picture (H, W, 3) uint8 BGR to the scores (H, W, C) of each view, at the picture's size."""
-    networks = {size: at_size(model, size) for size in chosen.sizes(input_hw)}
+    networks = [(size, at_size(model, size)) for size in chosen.sizes(input_hw)]
 
     def see(image_bgr: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         seen = []
-        for size, network in networks.items():
+        for size, network in networks:
             fit = Fit.plan((image_bgr.shape[0], image_bgr.shape[1]), size)
             batch = normalise_float(to_input(image_bgr, size))[None]
             seen.append(upscale_logits(_scores(network, batch), fit))

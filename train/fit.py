@@ -19,6 +19,7 @@ from tensorboardX import SummaryWriter
 
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError, UsageError
+from edgeseg.hand_over import RECIPE_NAME
 from edgeseg.iou import ConfusionMatrix
 from edgeseg.preprocess import normalise_float
 from train.architectures import build_network, freeze_encoder
@@ -39,7 +40,7 @@ from train.result import (
     save_network,
     spare_batches,
 )
-from train.run_folder import RECIPE_NAME, RunFolder
+from train.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 

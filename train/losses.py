@@ -69,7 +69,8 @@ class SegmentationLoss(keras.losses.Loss):
         truth = one_hot * counted[..., None]
         overlap = ops.sum(probs * truth, axis=(0, 1, 2))
         size = ops.sum(probs, axis=(0, 1, 2)) + ops.sum(truth, axis=(0, 1, 2))
-        # +1 pixel keeps a batch without the class from dividing by nothing, and its loss at about 0.
+        # +1 pixel keeps a batch without the class from dividing by nothing. The class then costs 1 once some pixels'
+        # worth of probability is given to it; the gradient falls with the square of that number.
         dice = 1 - (2 * overlap + 1.0) / (size + 1.0)
         return loss + self.dice * ops.mean(dice[1:])
 

@@ -9,6 +9,7 @@ import keras
 
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError, InputNotFoundError, explain
+from edgeseg.hand_over import BAD_ARCHIVE, CARD_NAME, NETWORK_NAME
 from edgeseg.model_card import ModelCard, parse_card
 
 
@@ -27,11 +28,11 @@ class TrainedNetwork:
 
 def load_network(run_or_keras: Path) -> TrainedNetwork:
     """Loads what training left. Raises InputNotFoundError when a file is missing, DataError when one is damaged."""
-    path = run_or_keras / "best.keras" if run_or_keras.is_dir() else run_or_keras
+    path = run_or_keras / NETWORK_NAME if run_or_keras.is_dir() else run_or_keras
     wanted = "give a run folder, or a .keras with its card.json beside it"
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such network; {wanted}")
-    card_path = path.with_name("card.json")
+    card_path = path.with_name(CARD_NAME)
     try:
         text = card_path.read_bytes()
     except OSError as error:
@@ -46,6 +47,6 @@ def read_keras(path: Path) -> keras.Model:
     """The network of a .keras file, for inference. Raises DataError with the first line of what Keras says of it."""
     try:
         return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except BAD_ARCHIVE as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise DataError(f"{path}: cannot be loaded: {reason}") from error

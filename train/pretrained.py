@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.errors import DataError, InputNotFoundError
+from edgeseg.hand_over import BAD_ARCHIVE
 from train.batch_norm import neutralise, renew_statistics
 from train.network_file import read_keras
 
@@ -25,20 +27,23 @@ def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.fl
     """
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such file of pretrained weights")
-    archive = np.load(path)
-    kernels = [key for key in archive.files if key.split("|")[0].endswith("_w")]
-    biases = {key.split("_")[0]: key for key in archive.files if key.split("|")[0].endswith("_b")}
+    arrays = _read_arrays(path)
+    kernels = [key for key in arrays if key.split("|")[0].endswith("_w")]
+    biases = {key.split("_")[0]: array for key, array in arrays.items() if key.split("|")[0].endswith("_b")}
     convolutions = [
         layer for layer in model.layers if layer.name.startswith(("stem", "block")) and layer.name.endswith("_conv")
     ]
     pairs = []
     for layer, key in zip(convolutions, kernels, strict=False):
-        kernel = np.transpose(archive[key], (1, 2, 3, 0))
-        wanted = tuple(layer.kernel.shape)
-        if kernel.shape != wanted:
-            raise DataError(f"{path}: {key} has shape {kernel.shape}, but the network's {layer.name} needs {wanted}")
+        array, wanted = arrays[key], tuple(layer.kernel.shape)
+        shape = tuple(array.shape[place] for place in (1, 2, 3, 0)) if array.ndim == 4 else array.shape
+        if shape != wanted:
+            raise DataError(f"{path}: {key} has shape {shape}, but the network's {layer.name} needs {wanted}")
+        bias = biases.get(key.split("_")[0])
+        if bias is None or bias.size != wanted[2 if wanted[3] == 1 else 3]:
+            raise DataError(f"{path}: {key} has no bias that fits the network's {layer.name}")
         norm = model.get_layer(layer.name.removesuffix("_conv") + "_bn")
-        pairs.append((layer, norm, kernel, archive[biases[key.split("_")[0]]]))
+        pairs.append((layer, norm, np.transpose(array, (1, 2, 3, 0)), bias))
     if len(pairs) < len(convolutions):
         raise DataError(f"{path}: holds {len(pairs)} layers, but the network's encoder has {len(convolutions)}")
     for layer, norm, kernel, bias in pairs:
@@ -46,6 +51,15 @@ def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.fl
         neutralise(norm, bias)
     renew_statistics(model, [norm for _, norm, _, _ in pairs], batches)
     return len(pairs)
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a .npz, in its order. Raises DataError when it is damaged or something else."""
+    try:
+        with np.load(path) as archive:
+            return dict(archive.items())
+    except (*BAD_ARCHIVE, AttributeError) as error:  # of a lone array, which is no archive
+        raise DataError(f"{path}: cannot be read as a .npz of weights; fetch it again") from error
 
 
 def load_earlier(model: keras.Model, path: Path, *, partial: bool = False) -> list[str]:

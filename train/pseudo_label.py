@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.errors import InputNotFoundError, SinkUnavailableError, UsageError, explain
 from edgeseg.fusion import decide, fuse_views, log_softmax
+from edgeseg.labels import read_image
 from edgeseg.sources import Source, open_source
 from train.evaluate import Views, make_predictor, make_viewer
 from train.network_file import TrainedNetwork
 
 Image = NDArray[np.uint8]
 
+#: Says what the dataset was made of; until it is complete, without what came out.
+NOTE_NAME = "pseudo.json"
 #: Larger pictures are stored smaller: no recipe looks at them so closely.
 MAX_SIDE = 960
 #: Optical flow is found at this height: enough for what moves, a tenth of the time.
@@ -129,8 +132,9 @@ def label_clips(
     """Writes `out`/images and `out`/labels, a dataset for the mapping `edgeseg`, and `out`/pseudo.json about it.
 
     clips: video files or folders of pictures. The stems are CLIP_NUMBER, so a recipe can hold out whole clips.
-    on_progress: called with the clip's name, pictures seen and kept. Raises UsageError when two clips have one stem or
-    `out` holds a dataset already, SinkUnavailableError when it cannot be written, and what the sources raise.
+    on_progress: called with the clip's name, pictures seen and kept. What was labelled before a kill stays: called as
+    before, it goes on with the rest. Raises UsageError when two clips have one stem or `out` holds another dataset
+    already, SinkUnavailableError when it cannot be written, and what the sources raise.
     """
     stems = [clip.resolve().stem for clip in clips]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
@@ -138,24 +142,32 @@ def label_clips(
     for clip in clips:
         if not clip.exists():
             raise InputNotFoundError(f"{clip}: no such video or folder of pictures")
-    folders = _make_folders(out)
+    note = _describe(clips, teacher, conditions)
+    folders = _make_folders(out, note)
     look = make_viewer(teacher.model, teacher.input_hw, conditions.views)
     glance = make_predictor(teacher.model, teacher.input_hw)
     found = Yield(0, 0, np.zeros(len(CLASS_NAMES) + 1, np.int64))
     for clip, stem in zip(clips, stems, strict=True):
         for number, image, neighbours in _list_pictures(clip, conditions):
-            carried = [carry(decide(glance(other))[0], image, other) for other in neighbours]
-            label = agree(look(image), carried, conditions.sure)
+            mask_file = folders["labels"] / f"{stem}_{number:06}.png"
+            if mask_file.exists():
+                label = read_image(mask_file)[..., 0]
+            else:
+                carried = [carry(decide(glance(other))[0], image, other) for other in neighbours]
+                label = agree(look(image), carried, conditions.sure)
             found.seen += 1
             counts = np.bincount(label.ravel(), minlength=256)
             if counts[: len(CLASS_NAMES)].sum() >= conditions.least * label.size:
                 found.kept += 1
                 found.pixels += [*counts[: len(CLASS_NAMES)], counts[IGNORE_INDEX]]
-                _write(folders["labels"] / f"{stem}_{number:06}.png", label)
-                _write(folders["images"] / f"{stem}_{number:06}.jpg", image)
+                if not mask_file.exists():
+                    # The mask last: a picture that has one is done.
+                    _write_picture(folders["images"] / f"{mask_file.stem}.jpg", image)
+                    _write_picture(mask_file, label)
             if on_progress is not None:
                 on_progress(stem, found.seen, found.kept)
-    _write_note(out, clips, teacher, conditions, found)
+    shares = {name: round(share, 5) for name, share in found.shares().items()}
+    _write_note(out, {**note, "pictures": {"seen": found.seen, "kept": found.kept}, "shares": shares})
     return found
 
 
@@ -195,32 +207,45 @@ def _shrink(image: NDArray[np.uint8]) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _make_folders(out: Path) -> dict[str, Path]:
+def _make_folders(out: Path, note: dict[str, Any]) -> dict[str, Path]:
+    """The folders of pictures and masks: new ones, or those of the same work, which was not ended."""
     folders = {name: out / name for name in ("images", "labels")}
     try:
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise UsageError(f"{folder}: holds something already; give an --out of its own")
+        if (begun := _read_note(out)) is None:
+            for folder in folders.values():
+                if any(folder.iterdir()):
+                    raise UsageError(f"{folder}: holds something already; give an --out of its own")
+        elif begun != note:
+            done = "a finished dataset" if "pictures" in begun else "what other clips, options or another teacher began"
+            raise UsageError(f"{out}: holds {done}; give an --out of its own")
     except OSError as error:
         raise SinkUnavailableError(f"{out}: cannot hold a dataset: {explain(error)}; choose another --out") from error
+    _write_note(out, note)
     return folders
 
 
-def _write(path: Path, picture: NDArray[Any]) -> None:
+def _write_picture(path: Path, picture: NDArray[Any]) -> None:
     quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []  # a PNG has none, and OpenCV complains
     done, data = cv2.imencode(path.suffix, picture, quality)
     assert done  # an encoder that fails on an array in memory is a bug, not an input
+    _write(path, data.tobytes())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file in one step: a kill leaves the whole of it or nothing under its name."""
+    partial = path.with_name(f".{path.name}.part")
     try:
-        path.write_bytes(data.tobytes())
+        partial.write_bytes(content)
+        partial.replace(path)
     except OSError as error:
         raise SinkUnavailableError(f"{path}: cannot be written: {explain(error)}") from error
 
 
-def _write_note(
-    out: Path, clips: Sequence[Path], teacher: TrainedNetwork, conditions: Conditions, found: Yield
-) -> None:
-    note = {
+def _describe(clips: Sequence[Path], teacher: TrainedNetwork, conditions: Conditions) -> dict[str, Any]:
+    """What the work is of, by which it is known again."""
+    return {
         "teacher": {
             "name": teacher.card.name,
             "training_sha256": teacher.card.training_sha256,
@@ -228,17 +253,27 @@ def _write_note(
         },
         "clips": [clip.name for clip in clips],
         "conditions": {
-            "scales": conditions.views.scales,
+            "scales": list(conditions.views.scales),
             "flip": conditions.views.flip,
             "every": conditions.every,
             "sure": conditions.sure,
             "neighbours": conditions.neighbours,
             "least": conditions.least,
         },
-        "pictures": {"seen": found.seen, "kept": found.kept},
-        "shares": {name: round(share, 5) for name, share in found.shares().items()},
     }
+
+
+def _read_note(out: Path) -> dict[str, Any] | None:
+    """What pseudo.json says; None when there is none. Raises UsageError for something else of that name."""
+    path = out / NOTE_NAME
+    if not path.exists():
+        return None
     try:
-        (out / "pseudo.json").write_text(json.dumps(note, indent=2) + "\n", "utf-8")
-    except OSError as error:
-        raise SinkUnavailableError(f"{out}: cannot hold a dataset: {explain(error)}") from error
+        note = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path}: is no note of ours; give an --out of its own") from error
+    return dict(note)
+
+
+def _write_note(out: Path, note: dict[str, Any]) -> None:
+    _write(out / NOTE_NAME, (json.dumps(note, indent=2) + "\n").encode())

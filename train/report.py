@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -40,14 +40,14 @@ def write_report(
     datasets = [Dataset.open(entry) for entry in recipe.validation]
     matrices = matrices or judge_network(model, datasets, recipe.input_size)
     if rows := run.read_metrics():  # an average of runs has none
-        draw_curves(rows, run.path / "curves.png")
-    draw_confusion(matrices, run.path / "confusion.png")
-    draw_predictions(model, datasets, recipe.input_size, run.path / "predictions.png")
+        run.write_bytes(run.path / "curves.png", draw_curves(rows))
+    run.write_bytes(run.path / "confusion.png", draw_confusion(matrices))
+    run.write_bytes(run.path / "predictions.png", draw_predictions(model, datasets, recipe.input_size))
     return matrices
 
 
-def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
-    """Loss, and IoU per class and validation set, over the epochs."""
+def draw_curves(rows: list[dict[str, float]]) -> bytes:
+    """A PNG: loss, and IoU per class and validation set, over the epochs."""
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] + 1 for row in rows]
@@ -64,11 +64,11 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> None:
     right.legend(fontsize="small", ncols=2, loc="lower right")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    return _as_png(figure)
 
 
-def draw_confusion(matrices: dict[str, ConfusionMatrix], path: Path) -> None:
-    """One matrix a validation set: of each true class (rows), the share that was predicted as each class."""
+def draw_confusion(matrices: dict[str, ConfusionMatrix]) -> bytes:
+    """A PNG: one matrix a validation set: of each true class (rows), the share that was predicted as each class."""
     figure = Figure(figsize=(4.4 * len(matrices), 4.2), layout="constrained")
     for axes, (name, matrix) in zip(
         np.atleast_1d(figure.subplots(1, len(matrices))).tolist(), matrices.items(), strict=True
@@ -84,11 +84,11 @@ def draw_confusion(matrices: dict[str, ConfusionMatrix], path: Path) -> None:
         axes.set(xlabel="predicted", ylabel="truth", title=f"{name}, % of the true class")
         axes.set_xticks(places, CLASS_NAMES)
         axes.set_yticks(places, CLASS_NAMES)
-    figure.savefig(path, dpi=110)
+    return _as_png(figure)
 
 
-def draw_predictions(model: keras.Model, datasets: list[Dataset], input_hw: tuple[int, int], path: Path) -> None:
-    """A grid: each row a picture, its truth and what the network says, a few of every validation set."""
+def draw_predictions(model: keras.Model, datasets: list[Dataset], input_hw: tuple[int, int]) -> bytes:
+    """A PNG, a grid: each row a picture, its truth and what the network says, a few of every validation set."""
     predict = make_predictor(model, input_hw)
     rows = []
     for dataset in datasets:
@@ -98,9 +98,15 @@ def draw_predictions(model: keras.Model, datasets: list[Dataset], input_hw: tupl
             said = predict(image).argmax(axis=-1)
             tiles = (image, _blend(image, label), _blend(image, said))
             rows.append(np.hstack([cv2.resize(tile, GRID_SIZE_WH, interpolation=cv2.INTER_AREA) for tile in tiles]))
-    done, data = cv2.imencode(path.suffix, np.vstack(rows))
+    done, data = cv2.imencode(".png", np.vstack(rows))
     assert done
-    path.write_bytes(data.tobytes())
+    return data.tobytes()
+
+
+def _as_png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return stream.getvalue()
 
 
 def _blend(image_bgr: NDArray[np.uint8], class_ids: NDArray[Any]) -> NDArray[np.uint8]:

@@ -16,7 +16,6 @@ from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError, SinkUnavailableError, UsageError, explain
 from edgeseg.fusion import decide
 from edgeseg.iou import ConfusionMatrix, none_if_nan
-from edgeseg.preprocess import upscale_logits
 from edgeseg.segmenter import Segmenter
 from train.corruptions import CORRUPTIONS, STRENGTHS
 from train.datasets import Dataset
@@ -127,8 +126,7 @@ def measure(
         for index in chosen[dataset.entry.name]:
             image, truth = dataset.read(index)
             for variant in variants:
-                scores = segmenter.logits(_apply(image, variant, dataset.pairs[index].stem))
-                ids = decide(upscale_logits(scores, segmenter.fit((image.shape[0], image.shape[1]))))[0]
+                ids = decide(segmenter.scores(_apply(image, variant, dataset.pairs[index].stem)))[0]
                 matrices[dataset.entry.name][variant].update(ids, truth)
             done += 1
             if on_progress is not None:

@@ -19,10 +19,9 @@ from typing import Any, BinaryIO
 import yaml
 
 from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError, explain
+from edgeseg.hand_over import CARD_NAME, NETWORK_NAME, ORIGIN_NAME, RECIPE_NAME, fingerprint
 from edgeseg.model_card import ModelCard
 from train.config import Recipe
-
-RECIPE_NAME = "recipe.yaml"
 
 
 class RunFolder:
@@ -31,11 +30,11 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.recipe_file = path / RECIPE_NAME
-        self.run_file = path / "run.json"
+        self.run_file = path / ORIGIN_NAME
         self.metrics_file = path / "metrics.csv"
         self.checkpoint_file = path / "checkpoint.npz"
-        self.best_file = path / "best.keras"
-        self.card_file = path / "card.json"
+        self.best_file = path / NETWORK_NAME
+        self.card_file = path / CARD_NAME
         self.tensorboard = path / "tensorboard"
         self.teacher_file = path / "teacher.keras"
         self.teacher_card_file = path / "teacher.json"
@@ -148,10 +147,7 @@ class RunFolder:
 
     def fingerprint(self) -> str:
         """sha256 over recipe.yaml, run.json and best.keras, one after the other: none of them changes afterwards."""
-        digest = hashlib.sha256()
-        for path in (self.recipe_file, self.run_file, self.best_file):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+        return fingerprint(self.path)
 
 
 def read_teacher(path: Path) -> bytes:

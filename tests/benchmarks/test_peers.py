@@ -38,13 +38,31 @@ def classes(tmp_path: Path) -> LabelMapping:
 
 
 def write_onnx(
-    path: Path, *, open_size: bool = False, decides: bool = False, shape: list[str | int] | None = None
+    path: Path,
+    *,
+    open_size: bool = False,
+    decides: bool = False,
+    says: str = "scores",
+    pad: int = 0,
+    shape: list[str | int] | None = None,
 ) -> Path:
-    """NCHW, the mean colour of each 4x4 block; `decides`: class numbers instead of scores."""
+    """NCHW, the mean colour of each 4x4 block; `decides`: class numbers instead of scores; `says` another output.
+
+    pad: zeros, half of them to the left and above.
+    """
     kernel = np.broadcast_to(WEIGHTS[:, :, None, None] / 16, (4, 3, 4, 4)).astype(np.float32)
     sides = ["h", "w"] if open_size else list(SMALL_HW)
-    nodes = [helper.make_node("Conv", ["image", "kernel", "bias"], ["scores"], strides=[4, 4])]
-    result = helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)
+    nodes = [
+        helper.make_node(
+            "Conv",
+            ["image", "kernel", "bias"],
+            ["scores"],
+            strides=[4, 4],
+            pads=[pad // 2, pad // 2, pad - pad // 2, pad - pad // 2],
+        ),
+        helper.make_node("ReduceMax", ["scores"], ["one"], axes=[1], keepdims=1),
+    ]
+    result = helper.make_tensor_value_info(says, TensorProto.FLOAT, None)
     if decides:
         nodes.append(helper.make_node("ArgMax", ["scores"], ["ids"], axis=1, keepdims=0))
         result = helper.make_tensor_value_info("ids", TensorProto.INT64, None)
@@ -133,6 +151,25 @@ def test_an_open_size_is_asked_for_and_bars_are_cut_off(tmp_path: Path, dataset:
     peer = PeerModel(path, classes, Habits((96, 96), mean=UNIT.mean, std=UNIT.std, fit="letterbox"))
     assert peer.input_hw == (96, 96)
     assert min(count(peer, dataset).iou().values()) > 0.7
+
+
+@pytest.mark.parametrize("decides", [False, True])
+def test_bars_are_cut_off_where_the_scores_are_no_whole_part_of_the_input(
+    tmp_path: Path, dataset: Path, classes: LabelMapping, decides: bool
+) -> None:
+    """26 cells for 101 pixels, as DeepLab gives 129 for 513."""
+    path = write_onnx(tmp_path / "a.onnx", open_size=True, pad=3, decides=decides)
+    found = []
+    for side in (96, 101):
+        habits = Habits((side, side), mean=UNIT.mean, std=UNIT.std, fit="letterbox")
+        found.append(count(PeerModel(path, classes, habits), dataset).mean_iou())
+    assert found[1] > found[0] - 0.06
+
+
+def test_one_channel_that_is_no_class_number_is_refused(tmp_path: Path, dataset: Path, classes: LabelMapping) -> None:
+    peer = PeerModel(write_onnx(tmp_path / "one.onnx", says="one"), classes, UNIT)
+    with pytest.raises(ModelError, match=r"one\.onnx: gives one channel that is not the number of a class"):
+        count(peer, dataset)
 
 
 def test_a_size_that_the_file_does_not_leave_open_is_refused(tmp_path: Path, classes: LabelMapping) -> None:

@@ -21,7 +21,6 @@ from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, 
 from edgeseg.evaluate import evaluate
 from edgeseg.labels import LabelMapping, find_pairs, read_pair
 from edgeseg.model_card import read_card
-from edgeseg.preprocess import upscale_logits
 from edgeseg.reliability import Reliability
 from edgeseg.segmenter import Segmenter
 from tests.convert.conftest import build_color_network, write_run
@@ -66,7 +65,7 @@ def test_writes_both_models_with_true_cards(color_run: Path, tmp_path: Path, con
             counts = Reliability()
             for pair in find_pairs(color_run / "val" / "images", color_run / "val" / "labels", mapping):
                 image, truth = read_pair(pair, mapping)
-                counts.update(upscale_logits(segmenter.logits(image), segmenter.fit(truth.shape)), truth)
+                counts.update(segmenter.scores(image), truth)
         assert counts.error() == pytest.approx(found.calibration.ece, abs=1e-4)
     # Blocks of 4x4 do not fall on the drawn edges, so not all of it can be right.
     assert card.metrics["edgeseg val"].mean_iou > 0.8

@@ -8,6 +8,7 @@ import yaml
 
 from convert.handover import LabelledSet, open_all, read_hand_over
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError, ModelError
+from edgeseg.hand_over import fingerprint
 from edgeseg.model_card import CardClass, ModelCard
 from edgeseg.splits import GroupSplit
 from tests.scenes import write_streets
@@ -32,6 +33,18 @@ def test_sum_of_the_training_is_made_only_where_training_gave_none(run: Path) ->
     assert read_hand_over(run).card.training_sha256 == hashlib.sha256(b"weights").hexdigest()
     (run / "card.json").write_text(CARD.model_copy(update={"training_sha256": "a" * 64}).model_dump_json())
     assert read_hand_over(run).card.training_sha256 == "a" * 64
+
+
+def test_a_card_of_another_network_of_the_run_is_refused(run: Path) -> None:
+    """As a kill between the two files leaves it."""
+    for name in ("recipe.yaml", "run.json"):
+        (run / name).write_text("datasets: []\nvalidation: []\n")
+    card = CARD.model_copy(update={"training_sha256": fingerprint(run)})
+    (run / "card.json").write_text(card.model_dump_json())
+    assert read_hand_over(run).card == card
+    (run / "best.keras").write_bytes(b"of a later epoch")
+    with pytest.raises(DataError, match=r"card\.json: is not of this best\.keras; end the run with --resume"):
+        read_hand_over(run)
 
 
 def test_recipe_names_the_data(run: Path) -> None:

@@ -65,6 +65,17 @@ def test_wrong_use_is_one_clear_line(
     assert message in line
 
 
+def test_a_mapping_alone_is_refused_and_a_bug_has_a_code_of_its_own(
+    color_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [str(color_run), "--out", str(tmp_path)]
+    assert main([*command, "--mapping", "camvid"]) == 2
+    assert "--mapping camvid: is for --validation" in capsys.readouterr().err
+    monkeypatch.setattr("convert.conversion.open_all", lambda _: 1 // 0)
+    assert main(command) == 70
+    assert capsys.readouterr().err.splitlines()[-1].startswith("convert: this is a bug in edgeseg")
+
+
 @pytest.mark.parametrize("package", ["tensorflow", "keras", "ai_edge_litert"])
 def test_missing_package_is_one_line_that_says_how_to_install_it(color_run: Path, tmp_path: Path, package: str) -> None:
     """The virtual environment of a device has no TensorFlow."""

@@ -97,3 +97,14 @@ def test_what_is_no_keras_file_is_refused(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"best\.keras: cannot be loaded as a Keras model"):
         load_network(path)
+
+
+def test_a_keras_file_with_damage_in_the_middle_is_refused(small_network: Any, tmp_path: Path) -> None:
+    path = tmp_path / "best.keras"
+    small_network.save(path)
+    content = bytearray(path.read_bytes())
+    for place in range(len(content) // 3, len(content) // 2):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"best\.keras: cannot be loaded as a Keras model"):
+        load_network(path)

@@ -21,7 +21,6 @@ from edgeseg.evaluate import evaluate
 from edgeseg.fusion import decide
 from edgeseg.labels import LabelMapping
 from edgeseg.model_card import read_card
-from edgeseg.preprocess import upscale_logits
 from edgeseg.segmenter import BUNDLED_MODEL, Segmenter
 from tests.convert.conftest import ROOT
 
@@ -84,7 +83,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory, float_model: Path, bundled_c
     seen = np.zeros(256, np.int64)
     with Segmenter(float_model) as segmenter:
         for index, image in enumerate(_read_frames(bundled_clip, step=36)):
-            scores = upscale_logits(segmenter.logits(image), segmenter.fit((image.shape[0], image.shape[1])))
+            scores = segmenter.scores(image)
             class_ids, confidence = decide(scores)
             label = np.where(confidence > SURE, class_ids, IGNORE_INDEX).astype(np.uint8)
             seen += np.bincount(label.ravel(), minlength=256)

@@ -23,9 +23,10 @@ def test_scores_come_at_a_quarter_of_the_size_and_are_linear(name: str) -> None:
     assert network.layers[-1].activation.__name__ == "linear"
 
 
-def test_no_layer_falls_off_the_fast_path() -> None:
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_no_layer_falls_off_the_fast_path(name: str) -> None:
     """FACTS of XNNPACK: no hard-swish, PReLU, GELU, average pool, nearest resize."""
-    for layer in build("nano").layers:
+    for layer in build(name).layers:
         kind = type(layer).__name__
         assert kind in {
             "InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU", "Add", "UpSampling2D",

@@ -93,14 +93,22 @@ def test_what_does_not_average_is_told(runs: list[Path], tmp_path: Path, capsys:
     with pytest.raises(UsageError, match="already holds a network"):
         average_runs(runs, runs[0])
     _, recipe = RunFolder.open(runs[0])
-    for name, change in {"longer": {"epochs": 9}, "random": {"pretrained": None, "freeze": None}}.items():
+    assert recipe.pretrained is not None
+    drawn = {
+        "random": None,
+        "encoder": recipe.pretrained.model_copy(update={"path": tmp_path / "encoder.npz"}),
+        "part": recipe.pretrained.model_copy(update={"partial": True}),
+    }
+    changes = {"longer": {"epochs": 9}, **{name: {"pretrained": it, "freeze": None} for name, it in drawn.items()}}
+    for name, change in changes.items():
         RunFolder.create(tmp_path / name, recipe.model_copy(update=change))
     with pytest.raises(UsageError, match=r"longer: differs from .* by more than its seed: epochs"):
         average_runs([runs[0], tmp_path / "longer"], tmp_path / "out")
-    with pytest.raises(UsageError, match="random: started from random weights"):
-        average_runs([tmp_path / "random", runs[0]], tmp_path / "out")
+    for name in drawn:
+        with pytest.raises(UsageError, match=f"{name}: each seed drew layers anew at its start"):
+            average_runs([tmp_path / name, runs[0]], tmp_path / "out")
     (tmp_path / "start.keras").write_bytes(b"another network")
-    start = recipe.pretrained.model_copy(update={"path": tmp_path / "start.keras"}) if recipe.pretrained else None
+    start = recipe.pretrained.model_copy(update={"path": tmp_path / "start.keras"})
     RunFolder.create(tmp_path / "elsewhere", recipe.model_copy(update={"pretrained": start}))
     with pytest.raises(UsageError, match="elsewhere: started from other weights"):
         average_runs([runs[0], tmp_path / "elsewhere"], tmp_path / "out")

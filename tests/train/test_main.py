@@ -25,6 +25,28 @@ def test_check_shows_shares_of_sound_data(
     assert "12" in capsys.readouterr().out
 
 
+def test_check_reads_the_weights_that_training_would_start_from(
+    tmp_path: Path, recipe_fields: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = {"path": str(tmp_path / "w.npz"), "source": "elsewhere", "licence": "drawn by the test"}
+    recipe = str(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "pretrained": start}))
+    np.savez(tmp_path / "w.npz", a=np.arange(1000))
+    assert main(["check", recipe]) == 0
+    content = bytearray((tmp_path / "w.npz").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    for wrong, says in (
+        (bytes(content), "is damaged in a.npy"),
+        (b"pointer", "cannot be read"),
+        (None, "no such file"),
+    ):
+        (tmp_path / "w.npz").unlink()
+        if wrong is not None:
+            (tmp_path / "w.npz").write_bytes(wrong)
+        assert main(["check", recipe]) == 65
+        assert f"w.npz: {says}" in capsys.readouterr().err
+        (tmp_path / "w.npz").touch()
+
+
 def test_check_names_every_broken_pair_at_once(
     tmp_path: Path, recipe_fields: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +118,44 @@ def test_evaluate_prints_json_for_a_folder_and_for_views(
     assert main([*command, "--scales", "1,1.25", "--flip"]) == 0
     (fused,) = json.loads(capsys.readouterr().out).values()
     assert fused["confusion"] != result["confusion"]
+
+
+def test_evaluate_knows_what_a_run_learnt_from(
+    untrained_run: Path, streets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the same name as what it is validated on, in every shipped recipe."""
+    found = []
+    for name in ("streets", "train:streets"):
+        assert main(["evaluate", str(untrained_run), "--dataset", name, "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["streets"]["confusion"])
+    assert sum(map(sum, found[1])) == 12 * 96 * 128
+    assert main(["evaluate", str(untrained_run), "--dataset", "drives"]) == 2
+    assert "not a data set of the run (train:streets, streets)" in capsys.readouterr().err
+    for arguments, says in (
+        (["--mapping", "edgeseg"], "--mapping edgeseg: is for a folder; give --dataset too"),
+        (["--scales", "1,1.02"], "scales 1.0, 1.02: two come to one size (128x96, 128x96)"),
+    ):
+        assert main(["evaluate", str(untrained_run), *arguments]) == 2
+        assert says in capsys.readouterr().err
+    assert streets.is_dir()
+
+
+def test_a_bug_of_ours_shows_its_traceback_and_has_a_code_of_its_own(
+    untrained_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.evaluate.evaluate_dataset", lambda *_: 1 // 0)
+    assert main(["evaluate", str(untrained_run)]) == 70
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-1] == "train: this is a bug in edgeseg; please report it with the lines above"
+
+
+def test_a_picture_of_the_report_that_cannot_be_written_is_told(
+    untrained_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (untrained_run / "confusion.png").mkdir()
+    assert main(["report", str(untrained_run)]) == 69
+    assert "confusion.png: cannot be written: " in capsys.readouterr().err
 
 
 def test_evaluate_wants_a_mapping_for_a_foreign_folder(

@@ -31,9 +31,14 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"card\.json: knows other, road, vehicle, cow"):
         load_network(path)
     card.write_text(whole)
-    path.write_bytes(b"damaged")
-    with pytest.raises(DataError, match=r"best\.keras: cannot be loaded"):
-        load_network(path)
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    for place in range(len(content) // 3, len(content) // 2):
+        flipped[place] ^= 0xFF
+    for damaged in (b"damaged", bytes(flipped)):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"best\.keras: cannot be loaded"):
+            load_network(path)
     (tmp_path / "run" / "card.json").unlink()
     with pytest.raises(InputNotFoundError, match=r"card\.json: cannot be read"):
         load_network(path)

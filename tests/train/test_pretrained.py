@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,24 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_encoder(network, _cut(tmp_path / "w.npz"), pictures())
     with pytest.raises(InputNotFoundError):
         load_encoder(network, tmp_path / "none.npz", pictures())
+
+
+def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
+    network = build_network(design_tiny(), (64, 64), 4)
+    write_weights(tmp_path / "w.npz", network)
+    with np.load(tmp_path / "w.npz") as archive:
+        arrays = dict(archive.items())
+    np.savez(tmp_path / "bare.npz", **{key: array for key, array in arrays.items() if "_w|" in key})
+    with pytest.raises(DataError, match=r"bare\.npz: .* has no bias that fits"):
+        load_encoder(network, tmp_path / "bare.npz", pictures())
+    content = bytearray((tmp_path / "w.npz").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    for wrong in (b"", b"version https://git-lfs.github.com/spec/v1\n", bytes(content), array.getvalue()):
+        (tmp_path / "wrong.npz").write_bytes(wrong)
+        with pytest.raises(DataError, match=r"wrong\.npz: cannot be read as a \.npz of weights"):
+            load_encoder(network, tmp_path / "wrong.npz", pictures())
 
 
 def test_a_run_starts_from_all_weights_of_an_earlier_one(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:

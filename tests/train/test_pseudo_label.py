@@ -124,6 +124,37 @@ def test_the_folder_is_a_dataset_and_says_where_it_comes_from(
     assert note["shares"]["ignored"] == pytest.approx(counted[IGNORE_INDEX] / counted.sum(), abs=1e-4)
 
 
+def test_a_kill_costs_one_picture(
+    drive: Path, teacher: TrainedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command goes on; another one is refused, and so is a finished dataset."""
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    label_with(drive, teacher, whole)
+
+    def stop(name: str, seen: int, kept: int) -> None:
+        if seen == 3:
+            raise KeyboardInterrupt
+
+    conditions = Conditions(Views((1.0,), flip=True), every=2)
+    with pytest.raises(KeyboardInterrupt):
+        label_clips([drive], teacher, out, conditions, stop)
+    masks = sorted((out / "labels").iterdir())
+    assert [path.stem for path in masks] == ["drive_000000", "drive_000002", "drive_000004"]
+    # As a kill between a picture and its mask leaves it.
+    masks[2].unlink()
+    with pytest.raises(UsageError, match="out: holds what other clips, options or another teacher began"):
+        label_clips([drive], teacher, out, Conditions(Views((1.0,), flip=True), every=4))
+    looked: list[int] = []
+    monkeypatch.setattr("train.pseudo_label.agree", lambda *given: looked.append(1) or agree(*given))
+    label_clips([drive], teacher, out, conditions)
+    assert len(looked) == 3
+    assert {path.name: path.read_bytes() for path in out.rglob("*.*")} == {
+        path.name: path.read_bytes() for path in whole.rglob("*.*")
+    }
+    with pytest.raises(UsageError, match="out: holds a finished dataset"):
+        label_clips([drive], teacher, out, conditions)
+
+
 def test_a_picture_of_which_little_is_sure_is_dropped(drive: Path, teacher: TrainedNetwork, tmp_path: Path) -> None:
     masks, _ = label_with(drive, teacher, tmp_path / "out", least=1.0)
     assert masks == {}
