@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from edgeseg.errors import ConfigError, InputNotFoundError
+from edgeseg.model_card import read_card
+from edgeseg.segmenter import BUNDLED_MODEL
 from tests.train.conftest import write_recipe
 from train.config import SHIPPED_RECIPES, load_recipe
 
@@ -102,3 +104,23 @@ def test_a_date_that_there_is_not_is_told_in_one_line(tmp_path: Path) -> None:
     path.write_text("name: tiny\nlicence: 2024-99-99\n")
     with pytest.raises(ConfigError, match=r"recipe\.yaml: not valid YAML"):
         load_recipe(path)
+
+
+def test_each_stage_starts_from_a_shipped_one() -> None:
+    for path in SHIPPED_RECIPES.glob("*.yaml"):
+        start = load_recipe(path).pretrained
+        if start is not None and start.path.suffix == ".keras":
+            earlier = start.path.parent.name
+            assert (SHIPPED_RECIPES / f"{earlier}.yaml").is_file(), path
+            assert start.source.startswith(earlier), path
+
+
+@pytest.mark.parametrize("model", sorted(BUNDLED_MODEL.parent.glob("*.tflite")), ids=lambda path: path.stem)
+def test_each_model_of_the_checkout_is_what_its_recipe_makes(model: Path) -> None:
+    card = read_card(model)
+    recipe = load_recipe(card.name.removeprefix("edgeseg-"))
+    assert card.architecture == recipe.architecture
+    assert recipe.pretrained is not None
+    assert card.started_from == f"{recipe.pretrained.source}, {recipe.pretrained.licence}"
+    assert card.licence == recipe.licence
+    assert {item.name for item in card.trained_on} == {entry.name for entry in recipe.datasets}
