@@ -57,7 +57,7 @@ def test_the_card_says_where_the_weights_come_from_and_what_they_may_be_used_for
     [
         (BUNDLED_MODEL, 0.85, 0.75, 0.72),
         (SMALL_BUNDLED_MODEL, 0.79, 0.68, 0.67),
-        (BIGGER_MODEL, 0.86, 0.78, 0.73),
+        (BIGGER_MODEL, 0.865, 0.78, 0.745),
     ],
 )
 def test_the_card_holds_what_the_readme_says(model: Path, camvid: float, person: float, idd_lite: float) -> None:
