@@ -162,30 +162,34 @@ class PeerModel:
             raise UsageError(f"{path}: takes {self.input_hw[1]}x{self.input_hw[0]} alone; leave --size away")
         self._refuse_clipping()
         self._table = _tabulate_classes(classes)
+        # What an output holds, and for ONNX its shape, is known after an inference.
+        self._cells = self._infer(np.zeros((*self.input_hw, 3), np.uint8)).shape[:2]
 
     def predict(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Our classes at the picture's size, (H, W, 4): 1 for the class that the model's best one belongs to."""
         fit, stride = self.habits.fit, 1
-        raw_hw = self._read_raw().shape[:2]
-        divides = all(side % cells == 0 for side, cells in zip(self.input_hw, raw_hw, strict=True))
+        divides = all(side % cells == 0 for side, cells in zip(self.input_hw, self._cells, strict=True))
         if fit == "letterbox" and divides:
             # The bars must be cut off the scores exactly, so they are whole cells of them.
-            stride = self.input_hw[0] // raw_hw[0]
-        rgb = to_input(image_bgr, self.input_hw, fit, stride=stride)
-        self.runtime.set_tensor(self._input["index"], self._encode(rgb))
-        self.runtime.invoke()
-        raw = self._read_raw()
+            stride = self.input_hw[0] // self._cells[0]
+        raw = self._infer(to_input(image_bgr, self.input_hw, fit, stride=stride))
         plan = Fit.plan((image_bgr.shape[0], image_bgr.shape[1]), self.input_hw, fit, stride)
         height, width = plan.image_hw
-        way = cv2.INTER_LINEAR if raw.ndim == 3 else cv2.INTER_NEAREST
         if fit == "letterbox" and not divides:
             # No cell begins where a bar ends, but a pixel of the input does.
             raw = _enlarge(raw, self.input_hw)
         if raw.ndim == 3:
             ids: NDArray[Any] = upscale_logits(raw, plan).argmax(axis=2)
         else:
-            ids = np.asarray(cv2.resize(np.ascontiguousarray(plan.crop(raw)), (width, height), interpolation=way))
+            small = np.ascontiguousarray(plan.crop(raw))
+            ids = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST))
         return np.eye(len(CLASS_NAMES), dtype=np.float32)[self._table[ids]]
+
+    def _infer(self, rgb: NDArray[np.uint8]) -> NDArray[Any]:
+        """Scores (h, w, C) float32, or class numbers (h, w), of an RGB picture of the input's size."""
+        self.runtime.set_tensor(self._input["index"], self._encode(rgb))
+        self.runtime.invoke()
+        return self._read_raw()
 
     def _refuse_clipping(self) -> None:
         """Refuses a normalisation of which a quantised input holds less than half, or less than 32 steps: nonsense."""
@@ -251,7 +255,7 @@ def _enlarge(raw: NDArray[Any], size_hw: tuple[int, int]) -> NDArray[Any]:
     """
     for axis, side in enumerate(size_hw):
         cells = raw.shape[axis]
-        exact = cells > 1 and (side - 1) % (cells - 1) == 0
+        exact = cells > 2 and (side - 1) % (cells - 1) == 0
         places = np.arange(side) * (cells - 1) / (side - 1) if exact else (np.arange(side) + 0.5) * cells / side - 0.5
         places = places.clip(0, cells - 1)
         if raw.ndim == 2:

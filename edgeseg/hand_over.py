@@ -13,7 +13,7 @@ RECIPE_NAME = "recipe.yaml"
 ORIGIN_NAME = "run.json"
 
 #: What readers of .keras and .npz files, which are zip archives, raise for one that is damaged or something else.
-BAD_ARCHIVE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+BAD_ARCHIVE = (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def find_damage(path: Path, what: str) -> list[str]:

@@ -252,6 +252,8 @@ def _describe(clips: Sequence[Path], teacher: TrainedNetwork, conditions: Condit
             "licence": teacher.card.licence,
         },
         "clips": [clip.name for clip in clips],
+        # Another clip of the same name is told by it.
+        "sizes": [sum(1 for _ in clip.iterdir()) if clip.is_dir() else clip.stat().st_size for clip in clips],
         "conditions": {
             "scales": list(conditions.views.scales),
             "flip": conditions.views.flip,
@@ -270,9 +272,11 @@ def _read_note(out: Path) -> dict[str, Any] | None:
         return None
     try:
         note = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path}: is no note of ours; give an --out of its own") from error
-    return dict(note)
+    except ValueError:
+        note = None
+    if not isinstance(note, dict):
+        raise UsageError(f"{path}: is no note of ours; give an --out of its own")
+    return note
 
 
 def _write_note(out: Path, note: dict[str, Any]) -> None:

@@ -78,8 +78,8 @@ def write_onnx(
     return path
 
 
-def write_tflite(path: Path, *, quantised: bool = False) -> Path:
-    """The same in NHWC; quantised, for pixels less 128 as int8."""
+def write_tflite(path: Path, *, quantised: bool = False, decides: bool = False) -> Path:
+    """The same in NHWC; quantised, for pixels less 128 as int8; `decides`: class numbers instead of scores."""
     inputs = keras.Input((*SMALL_HW, 3))
     layer = keras.layers.Conv2D(4, 4, strides=4)
     network = keras.Model(inputs, layer(inputs))
@@ -88,6 +88,8 @@ def write_tflite(path: Path, *, quantised: bool = False) -> Path:
     scale = 128 / 255 if quantised else 1.0
     offset = 128 / 255 * WEIGHTS.sum(axis=1) if quantised else 0.0
     layer.set_weights([kernel * scale, BIAS + offset])
+    if decides:
+        network = keras.Model(network.inputs, keras.ops.argmax(network.output, axis=-1))
     network = resize_network(network, SMALL_HW)
     path.write_bytes(convert_int8(network, iterate_blocks) if quantised else convert_float(network))
     return path
@@ -117,6 +119,8 @@ def test_every_format_gives_the_same_classes(tmp_path: Path, dataset: Path, clas
     assert np.abs(quantised.counts - scores.counts).sum() < 0.02 * scores.counts.sum()
     decided = count(PeerModel(write_onnx(tmp_path / "b.onnx", decides=True), classes, UNIT), dataset)
     assert min(decided.iou().values()) > 0.7
+    numbers = count(PeerModel(write_tflite(tmp_path / "b.tflite", decides=True), classes, UNIT), dataset)
+    np.testing.assert_array_equal(numbers.counts, decided.counts)
 
 
 def test_what_the_file_does_not_say_matters(tmp_path: Path, dataset: Path, classes: LabelMapping) -> None:
@@ -167,9 +171,8 @@ def test_bars_are_cut_off_where_the_scores_are_no_whole_part_of_the_input(
 
 
 def test_one_channel_that_is_no_class_number_is_refused(tmp_path: Path, dataset: Path, classes: LabelMapping) -> None:
-    peer = PeerModel(write_onnx(tmp_path / "one.onnx", says="one"), classes, UNIT)
     with pytest.raises(ModelError, match=r"one\.onnx: gives one channel that is not the number of a class"):
-        count(peer, dataset)
+        count(PeerModel(write_onnx(tmp_path / "one.onnx", says="one"), classes, UNIT), dataset)
 
 
 def test_a_size_that_the_file_does_not_leave_open_is_refused(tmp_path: Path, classes: LabelMapping) -> None:

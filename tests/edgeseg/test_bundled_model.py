@@ -60,7 +60,7 @@ def test_the_card_says_where_the_weights_come_from_and_what_they_may_be_used_for
         (BIGGER_MODEL, 0.865, 0.78, 0.745),
     ],
 )
-def test_the_card_holds_what_the_readme_says(model: Path, camvid: float, person: float, idd_lite: float) -> None:
+def test_the_card_keeps_to_what_was_reached(model: Path, camvid: float, person: float, idd_lite: float) -> None:
     figures = read_card(model).metrics
     held_out = "idd_lite train, held out drives"
     for name, bar in (("camvid val", camvid), (held_out, idd_lite)):

@@ -170,6 +170,11 @@ def test_what_would_mix_things_up_is_refused(drive: Path, teacher: TrainedNetwor
     (tmp_path / "full" / "images" / "a.jpg").write_text("")
     with pytest.raises(UsageError, match="images: holds something already"):
         label_clips([drive], teacher, tmp_path / "full", Conditions())
+    (tmp_path / "noted").mkdir()
+    for foreign in ("[1]", "{"):
+        (tmp_path / "noted" / "pseudo.json").write_text(foreign)
+        with pytest.raises(UsageError, match=r"pseudo\.json: is no note of ours"):
+            label_clips([drive], teacher, tmp_path / "noted", Conditions())
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkUnavailableError, match="file/x: cannot hold a dataset"):
         label_clips([drive], teacher, tmp_path / "file" / "x", Conditions())
