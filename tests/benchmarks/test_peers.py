@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import tensorflow as tf
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.peer_model import Habits, PeerModel
@@ -88,9 +89,11 @@ def write_tflite(path: Path, *, quantised: bool = False, decides: bool = False) 
     scale = 128 / 255 if quantised else 1.0
     offset = 128 / 255 * WEIGHTS.sum(axis=1) if quantised else 0.0
     layer.set_weights([kernel * scale, BIAS + offset])
-    if decides:
-        network = keras.Model(network.inputs, keras.ops.argmax(network.output, axis=-1))
     network = resize_network(network, SMALL_HW)
+    if decides:
+        # Not keras.ops.argmax, which minds signed zeros with an op that TFLite has not.
+        number = keras.layers.Lambda(lambda scores: tf.argmax(scores, axis=-1, output_type=tf.int32))
+        network = keras.Model(network.inputs, number(network.output))
     path.write_bytes(convert_int8(network, iterate_blocks) if quantised else convert_float(network))
     return path
 

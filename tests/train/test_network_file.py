@@ -37,7 +37,7 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
         flipped[place] ^= 0xFF
     # One bit of the directory: it says that the file is encrypted.
     directory = bytearray(content)
-    directory[content.index(b"PK\x01\x02") + 8] ^= 1
+    directory[content.rindex(b"PK\x01\x02") + 8] ^= 1
     for damaged in (b"damaged", bytes(flipped), bytes(directory)):
         path.write_bytes(damaged)
         with pytest.raises(DataError, match=r"best\.keras: cannot be loaded"):
