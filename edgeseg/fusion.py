@@ -105,7 +105,7 @@ class TemporalFusion:
     With S the weighted sum of scores and W the sum of weights, each picture does S = k S + s, W = k W + 1 per pixel and
     gives S / W. k = 2^(-dt / half_life) where nothing moved, so a picture's weight halves every half_life_ms; k falls
     to 0 where the grey level changed, linearly between the levels `still` and `moved`: there only the newest counts.
-    The defaults took 58 to 70 % of the flicker of seven drives away and cost 0.06 points of IoU in a sequence labelled
+    The defaults took 59 to 69 % of the flicker of seven drives away and cost 0.1 point of IoU in a sequence labelled
     15 times a second, where more moves between two pictures than in a stream (benchmarks.fusion; a longer memory or a
     coarser sense of motion calms more, and drags behind moving things).
     """
