@@ -54,11 +54,11 @@ def make_viewer(
     model: keras.Model, input_hw: tuple[int, int], chosen: Views
 ) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
     """A function from a picture (H, W, 3) uint8 BGR to the scores (H, W, C) of each view, at the picture's size."""
-    networks = [(size, at_size(model, size)) for size in chosen.sizes(input_hw)]
+    networks = {size: at_size(model, size) for size in chosen.sizes(input_hw)}
 
     def see(image_bgr: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         seen = []
-        for size, network in networks:
+        for size, network in networks.items():
             fit = Fit.plan((image_bgr.shape[0], image_bgr.shape[1]), size)
             batch = normalise_float(to_input(image_bgr, size))[None]
             seen.append(upscale_logits(_scores(network, batch), fit))

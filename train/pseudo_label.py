@@ -27,6 +27,7 @@ from edgeseg.labels import read_image
 from edgeseg.sources import Source, open_source
 from train.evaluate import Views, make_predictor, make_viewer
 from train.network_file import TrainedNetwork
+from train.run_folder import replace_file
 
 Image = NDArray[np.uint8]
 
@@ -230,17 +231,7 @@ def _write_picture(path: Path, picture: NDArray[Any]) -> None:
     quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []  # a PNG has none, and OpenCV complains
     done, data = cv2.imencode(path.suffix, picture, quality)
     assert done  # an encoder that fails on an array in memory is a bug, not an input
-    _write(path, data.tobytes())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Writes a file in one step: a kill leaves the whole of it or nothing under its name."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise SinkUnavailableError(f"{path}: cannot be written: {explain(error)}") from error
+    replace_file(path, lambda stream: stream.write(data.tobytes()))
 
 
 def _describe(clips: Sequence[Path], teacher: TrainedNetwork, conditions: Conditions) -> dict[str, Any]:
@@ -280,4 +271,4 @@ def _read_note(out: Path) -> dict[str, Any] | None:
 
 
 def _write_note(out: Path, note: dict[str, Any]) -> None:
-    _write(out / NOTE_NAME, (json.dumps(note, indent=2) + "\n").encode())
+    replace_file(out / NOTE_NAME, lambda stream: stream.write((json.dumps(note, indent=2) + "\n").encode()))

@@ -97,19 +97,8 @@ class RunFolder:
         return path.is_file() and path.read_bytes() != self.teacher_file.read_bytes()
 
     def write(self, path: Path, save: Callable[[BinaryIO], object]) -> None:
-        """Writes a file through `save(stream)` so that a reader or a crash never meets half of it.
-
-        Raises SinkUnavailableError when the disk is full or the folder not writable.
-        """
-        partial = path.with_name(f".{path.name}.part")
-        try:
-            with partial.open("wb") as stream:
-                save(stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(path)
-        except OSError as error:
-            raise SinkUnavailableError(f"{path}: cannot be written: {error.strerror}") from error
+        """As replace_file()."""
+        replace_file(path, save)
 
     def write_bytes(self, path: Path, data: bytes) -> None:
         """As write(), for bytes."""
@@ -148,6 +137,22 @@ class RunFolder:
     def fingerprint(self) -> str:
         """sha256 over recipe.yaml, run.json and best.keras, one after the other: none of them changes afterwards."""
         return fingerprint(self.path)
+
+
+def replace_file(path: Path, save: Callable[[BinaryIO], object]) -> None:
+    """Writes a file through `save(stream)` so that a reader or a crash never meets half of it.
+
+    Raises SinkUnavailableError when the disk is full or the folder not writable.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with partial.open("wb") as stream:
+            save(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise SinkUnavailableError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read_teacher(path: Path) -> bytes:
