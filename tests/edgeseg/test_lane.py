@@ -41,8 +41,9 @@ def test_every_camera_gets_its_turn_however_fast_another_is() -> None:
     pipeline = Pipeline([make_lane(fast, FakeSink(), name="fast"), make_lane(slow, slow_sink, name="slow")], segmenter)
     of_fast, of_slow = pipeline.run()
     assert of_fast.dropped > of_fast.segmented
-    # Whatever the fast one puts in, it pushes out nothing of the slow one's.
-    assert (of_slow.segmented, of_slow.dropped) in {(21, 0), (22, 0), (21, 1)}
+    # Whatever the fast one puts in, it pushes out nothing of the slow one's; the stop may meet one that waits.
+    assert of_slow.dropped <= 1
+    assert of_slow.segmented >= 21
 
 
 def test_a_camera_that_ends_leaves_the_others_running_and_its_sinks_complete() -> None:
