@@ -16,9 +16,10 @@ from convert.calibrate import choose_images, iterate_samples, list_images, sprea
 from convert.card import Quantization, describe, name_file, write_model
 from convert.gate import enforce, judge_loss, judge_ops, tabulate
 from convert.graph import read_ops
-from convert.handover import HandOver, LabelledSet, open_all, read_hand_over
+from convert.labelled import LabelledSet, open_all
 from convert.report import write_report
 from convert.scaling import Scaling, fit_scaling, sample_scores
+from convert.trained import Trained, read_trained
 from convert.verify import compare, pool
 from edgeseg.errors import SinkUnavailableError, UsageError
 from edgeseg.model_card import Calibration, Metrics, ModelCard, read_card
@@ -48,7 +49,7 @@ def check_sizes(source: Path, sizes_hw: Sequence[tuple[int, int]]) -> None:
     if len(sizes_hw) > 1:
         from convert.quantize import load_network, resize_network
 
-        network = load_network(read_hand_over(source).network)
+        network = load_network(read_trained(source).network)
         for input_hw in sizes_hw:
             resize_network(network, input_hw)
 
@@ -58,11 +59,10 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
 
     Raises GateFailedError when INT8 is not as good as float; `request.out` then holds nothing new, the report says why.
     """
-    hand_over = read_hand_over(request.source)
-    trained = hand_over.card
-    input_hw = request.input_hw or trained.input_hw
-    images = _choose_calibration(request, hand_over)
-    datasets = open_all(_choose_validation(request, hand_over))
+    trained = read_trained(request.source)
+    input_hw = request.input_hw or trained.card.input_hw
+    images = _choose_calibration(request, trained)
+    datasets = open_all(_choose_validation(request, trained))
     # All that the user may have got wrong is told before the minutes of work.
     prepare_folder(request.out)
     if request.report is not None:
@@ -79,16 +79,16 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
     )
     from convert.rounding import PICTURES, round_weights
 
-    console.print(f"{hand_over.network}: converting for {input_hw[1]}x{input_hw[0]}")
-    network = resize_network(load_network(hand_over.network), input_hw)
-    as_trained = Scaling.none(len(trained.classes))
+    console.print(f"{trained.network}: converting for {input_hw[1]}x{input_hw[0]}")
+    network = resize_network(load_network(trained.network), input_hw)
+    as_trained = Scaling.none(len(trained.card.classes))
     scalings: dict[Quantization, Scaling] = {"float32": as_trained, "int8": as_trained}
 
     def describe_model(
         quantization: Quantization, metrics: dict[str, Metrics], calibration: Calibration | None = None
     ) -> ModelCard:
         return describe(
-            trained,
+            trained.card,
             input_hw=input_hw,
             output_hw=network.output_shape[1:3],
             quantization=quantization,
@@ -112,7 +112,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
         scalings[quantization] = scaled.then(found)
 
     def quantise(model: Any) -> bytes:
-        return convert_int8(model, lambda: iterate_samples(images, input_hw, trained.input.fit))
+        return convert_int8(model, lambda: iterate_samples(images, input_hw, trained.card.input.fit))
 
     float_bytes = convert_float(network)
     scalable = has_linear_end(network) and all(op.builtin for op in read_ops(float_bytes))
@@ -121,7 +121,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
         float_bytes = convert_float(network)
     console.print(f"calibrating on {len(images)} pictures")
     some = images[:: max(1, -(-len(images) // PICTURES))]
-    rounded = round_weights(network, iterate_samples(some, input_hw, trained.input.fit))
+    rounded = round_weights(network, iterate_samples(some, input_hw, trained.card.input.fit))
     int8_bytes = quantise(rounded)
     if scalable and all(op.builtin for op in read_ops(int8_bytes)):
         # Rounding shifts the classes' scores against each other, too.
@@ -136,7 +136,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
         if request.report is not None:
             sizes = len(float_bytes), len(int8_bytes)
             write_report(request.report, describe_model("int8", {}), ops, findings, (), sizes)
-        enforce(findings, trained.name)
+        enforce(findings, trained.card.name)
 
     with _open_folder(request.out) as folder:
 
@@ -174,10 +174,10 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
             return float_path.replace(request.out / float_path.name), int8_path.replace(request.out / int8_path.name)
 
 
-def _choose_calibration(request: Request, hand_over: HandOver) -> list[Path]:
+def _choose_calibration(request: Request, trained: Trained) -> list[Path]:
     if request.calibration:
         return choose_images(request.calibration)
-    if not hand_over.trained_on:
+    if not trained.trained_on:
         raise UsageError(
             f"{request.source}: no recipe beside it names pictures to calibrate on; give --calibration DIR"
         )
@@ -185,21 +185,21 @@ def _choose_calibration(request: Request, hand_over: HandOver) -> list[Path]:
     return spread(
         [
             [pair.image for pair in labelled.open().pairs] if labelled.split else list_images(labelled.root)
-            for labelled in hand_over.trained_on
+            for labelled in trained.trained_on
         ]
     )
 
 
-def _choose_validation(request: Request, hand_over: HandOver) -> Sequence[LabelledSet]:
+def _choose_validation(request: Request, trained: Trained) -> Sequence[LabelledSet]:
     if request.validation is not None:
         if request.mapping is None:
             raise UsageError(f"{request.validation}: say what its label values mean with --mapping")
         return [LabelledSet(request.validation, request.mapping)]
     if request.mapping is not None:
         raise UsageError(f"--mapping {request.mapping}: is for --validation; give both, or neither")
-    if not hand_over.validation:
+    if not trained.validation:
         raise UsageError(f"{request.source}: no recipe beside it names a validation set; give --validation DIR")
-    return hand_over.validation
+    return trained.validation
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from convert.handover import ValidationSet
+from convert.labelled import ValidationSet
 from convert.scaling import Scaling
 from edgeseg import benchmark
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from convert.calibrate import iterate_samples
 from convert.card import Quantization, describe, write_model
 from convert.gate import GateFailedError, enforce, judge_loss
-from convert.handover import HandOver, read_hand_over
 from convert.quantize import convert_float, convert_int8, fold_scaling, load_network, resize_network
+from convert.trained import Trained, read_trained
 from edgeseg.classes import IGNORE_INDEX
 from edgeseg.evaluate import evaluate
 from edgeseg.fusion import decide
@@ -34,22 +34,22 @@ SURE = 180
 
 
 @pytest.fixture(scope="module")
-def hand_over() -> HandOver:
-    return read_hand_over(RUN)
+def trained() -> Trained:
+    return read_trained(RUN)
 
 
 @pytest.fixture(scope="module")
-def network(hand_over: HandOver) -> Any:
-    network = resize_network(load_network(hand_over.network), SIZE)
+def network(trained: Trained) -> Any:
+    network = resize_network(load_network(trained.network), SIZE)
     # As it was when the bundled model was calibrated.
     card = read_card(BUNDLED_MODEL)
     fold_scaling(network, card.temperature, card.offsets)
     return network
 
 
-def _write(path: Path, flatbuffer: bytes, quantization: Quantization, hand_over: HandOver) -> Path:
+def _write(path: Path, flatbuffer: bytes, quantization: Quantization, trained: Trained) -> Path:
     card = describe(
-        hand_over.card,
+        trained.card,
         input_hw=SIZE,
         output_hw=(SIZE[0] // 4, SIZE[1] // 4),
         quantization=quantization,
@@ -60,9 +60,9 @@ def _write(path: Path, flatbuffer: bytes, quantization: Quantization, hand_over:
 
 
 @pytest.fixture(scope="module")
-def float_model(tmp_path_factory: pytest.TempPathFactory, network: Any, hand_over: HandOver) -> Path:
+def float_model(tmp_path_factory: pytest.TempPathFactory, network: Any, trained: Trained) -> Path:
     path = tmp_path_factory.mktemp("float") / "float.tflite"
-    return _write(path, convert_float(network), "float32", hand_over)
+    return _write(path, convert_float(network), "float32", trained)
 
 
 def _read_frames(clip: Path, step: int) -> Iterator[NDArray[np.uint8]]:
@@ -103,8 +103,8 @@ def float_iou(float_model: Path, drive: Path) -> Mapping[str, float]:
     return _measure(float_model, drive)
 
 
-def test_bundled_model_comes_from_this_run(hand_over: HandOver) -> None:
-    assert read_card(BUNDLED_MODEL).training_sha256 == hand_over.card.training_sha256
+def test_bundled_model_comes_from_this_run(trained: Trained) -> None:
+    assert read_card(BUNDLED_MODEL).training_sha256 == trained.card.training_sha256
 
 
 def test_bundled_model_passes(float_iou: Mapping[str, float], drive: Path) -> None:
@@ -113,15 +113,15 @@ def test_bundled_model_passes(float_iou: Mapping[str, float], drive: Path) -> No
 
 
 def test_random_calibration_fails(
-    float_iou: Mapping[str, float], drive: Path, network: Any, hand_over: HandOver, tmp_path: Path
+    float_iou: Mapping[str, float], drive: Path, network: Any, trained: Trained, tmp_path: Path
 ) -> None:
     """Grey noise, as of a covered lens. (Noise of full contrast costs vehicle half a point, just within the gate.)"""
     generator = np.random.default_rng(0)
     images = [tmp_path / f"{index}.png" for index in range(4)]
     for image in images:
         cv2.imwrite(str(image), generator.integers(108, 148, (*SIZE, 3), dtype=np.uint8))
-    flatbuffer = convert_int8(network, lambda: iterate_samples(images, SIZE, hand_over.card.input.fit))
-    noise = _write(tmp_path / "noise.tflite", flatbuffer, "int8", hand_over)
+    flatbuffer = convert_int8(network, lambda: iterate_samples(images, SIZE, trained.card.input.fit))
+    noise = _write(tmp_path / "noise.tflite", flatbuffer, "int8", trained)
     with pytest.raises(GateFailedError) as caught:
         enforce(judge_loss(float_iou, _measure(noise, drive)), noise.name)
     assert "class vehicle" in {finding.subject for finding in caught.value.findings if not finding.passed}

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from convert.handover import read_hand_over
+from convert.trained import read_trained
 from edgeseg.errors import UsageError
 from edgeseg.model_card import ModelCard
 from tests.train.conftest import recipe_of, write_recipe, write_teacher
@@ -63,7 +63,7 @@ def test_an_average_is_a_run_with_the_mean_of_the_weights(runs: list[Path], tmp_
     origin = json.loads((tmp_path / "average" / "run.json").read_text())["average_of"]
     assert origin == [RunFolder(run).fingerprint() for run in runs]
     # `python -m convert` takes it as it takes any run.
-    assert read_hand_over(tmp_path / "average").card == card
+    assert read_trained(tmp_path / "average").card == card
 
 
 @pytest.mark.usefixtures("recipe_fields")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from convert.handover import LabelledSet, open_all, read_hand_over
+from convert.labelled import LabelledSet
+from convert.trained import read_trained
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError, ModelError
 from edgeseg.hand_over import fingerprint
 from edgeseg.model_card import CardClass, ModelCard
 from edgeseg.splits import GroupSplit
-from tests.scenes import write_streets
 
 SPLIT = {"group": "^(drive.)_", "every": 3, "part": "held_out"}
 CARD = ModelCard(name="edgeseg-test", input_hw=(64, 96))
@@ -25,14 +25,14 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_run_folder_and_its_keras_file_are_the_same(run: Path) -> None:
-    assert read_hand_over(run) == read_hand_over(run / "best.keras")
-    assert read_hand_over(run).network == run / "best.keras"
+    assert read_trained(run) == read_trained(run / "best.keras")
+    assert read_trained(run).network == run / "best.keras"
 
 
 def test_sum_of_the_training_is_made_only_where_training_gave_none(run: Path) -> None:
-    assert read_hand_over(run).card.training_sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert read_trained(run).card.training_sha256 == hashlib.sha256(b"weights").hexdigest()
     (run / "card.json").write_text(CARD.model_copy(update={"training_sha256": "a" * 64}).model_dump_json())
-    assert read_hand_over(run).card.training_sha256 == "a" * 64
+    assert read_trained(run).card.training_sha256 == "a" * 64
 
 
 def test_a_card_of_another_network_of_the_run_is_refused(run: Path) -> None:
@@ -41,10 +41,10 @@ def test_a_card_of_another_network_of_the_run_is_refused(run: Path) -> None:
         (run / name).write_text("datasets: []\nvalidation: []\n")
     card = CARD.model_copy(update={"training_sha256": fingerprint(run)})
     (run / "card.json").write_text(card.model_dump_json())
-    assert read_hand_over(run).card == card
+    assert read_trained(run).card == card
     (run / "best.keras").write_bytes(b"of a later epoch")
     with pytest.raises(DataError, match=r"card\.json: is not of this best\.keras; end the run with --resume"):
-        read_hand_over(run)
+        read_trained(run)
 
 
 def test_recipe_names_the_data(run: Path) -> None:
@@ -60,32 +60,17 @@ def test_recipe_names_the_data(run: Path) -> None:
         ],
     }
     (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    hand_over = read_hand_over(run)
-    assert hand_over.trained_on == (LabelledSet(Path("/data/a"), "camvid"), LabelledSet(run / "b", "/data/b.yaml"))
-    assert hand_over.validation == (
+    found = read_trained(run)
+    assert found.trained_on == (LabelledSet(Path("/data/a"), "camvid"), LabelledSet(run / "b", "/data/b.yaml"))
+    assert found.validation == (
         LabelledSet(Path("/data/b"), "camvid", GroupSplit.model_validate(SPLIT)),
         LabelledSet(Path("/data/val"), "idd_lite"),
     )
 
 
-def test_a_part_of_a_folder_is_opened_as_training_divided_it(tmp_path: Path) -> None:
-    write_streets(tmp_path / "streets", 6, (24, 32))
-    found = LabelledSet(tmp_path / "streets", "edgeseg", GroupSplit.model_validate(SPLIT)).open()
-    assert found.name == "edgeseg streets, held out drives"
-    assert [pair.stem for pair in found.pairs] == ["drive0_000", "drive0_003"]
-    whole = LabelledSet(tmp_path / "streets", "edgeseg").open()
-    assert (whole.name, len(whole.pairs)) == ("edgeseg streets", 6)
-
-
-def test_sets_that_would_be_called_alike_are_numbered(tmp_path: Path) -> None:
-    sets = [LabelledSet(write_streets(tmp_path / name / "val", 1, (24, 32)), "edgeseg") for name in ("a", "b")]
-    other = LabelledSet(write_streets(tmp_path / "c", 1, (24, 32)), "edgeseg")
-    assert [item.name for item in open_all([*sets, other])] == ["edgeseg val 1", "edgeseg val 2", "edgeseg c"]
-
-
 def test_without_a_recipe_no_data_is_named(run: Path) -> None:
-    assert read_hand_over(run).trained_on == ()
-    assert read_hand_over(run).validation == ()
+    assert read_trained(run).trained_on == ()
+    assert read_trained(run).validation == ()
 
 
 @pytest.mark.parametrize(
@@ -102,28 +87,28 @@ def test_without_a_recipe_no_data_is_named(run: Path) -> None:
 def test_foreign_recipe_is_refused(run: Path, text: str) -> None:
     (run / "recipe.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"recipe\.yaml: not the recipe of a training run"):
-        read_hand_over(run)
+        read_trained(run)
 
 
 def test_missing_parts_are_named(run: Path) -> None:
     with pytest.raises(InputNotFoundError, match="nowhere: no such run folder"):
-        read_hand_over(run / "nowhere")
+        read_trained(run / "nowhere")
     (run / "card.json").unlink()
     with pytest.raises(InputNotFoundError, match=r"card\.json: no such card"):
-        read_hand_over(run)
+        read_trained(run)
     (run / "best.keras").unlink()
     with pytest.raises(InputNotFoundError, match=r"holds no best\.keras"):
-        read_hand_over(run)
+        read_trained(run)
 
 
 def test_foreign_cards_are_refused(run: Path) -> None:
     (run / "card.json").write_text("{}")
     with pytest.raises(ModelError, match=r"card\.json: the model card is wrong at name"):
-        read_hand_over(run)
+        read_trained(run)
     (run / "card.json").write_text(CARD.model_copy(update={"quantization": "int8"}).model_dump_json())
     with pytest.raises(DataError, match="describes a int8 model"):
-        read_hand_over(run)
+        read_trained(run)
     swapped = (CardClass(name="road", color="#000000"), CardClass(name="other", color="#ffffff"))
     (run / "card.json").write_text(CARD.model_copy(update={"classes": swapped}).model_dump_json())
     with pytest.raises(DataError, match="names the classes road, other; must be other, road, vehicle, person"):
-        read_hand_over(run)
+        read_trained(run)

@@ -3,59 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from convert.labelled import LabelledSet
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import ConfigError, DataError, InputNotFoundError
 from edgeseg.hand_over import CARD_NAME, NETWORK_NAME, ORIGIN_NAME, RECIPE_NAME, fingerprint
-from edgeseg.labels import LabelMapping, Pair, find_pairs
 from edgeseg.model_card import ModelCard, parse_card
-from edgeseg.splits import GroupSplit, select_pairs
+from edgeseg.splits import GroupSplit
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledSet:
-    """A folder with images/ and labels/, the name or the file of the mapping of its label values, and which part of
-    the folder is meant."""
-
-    root: Path
-    mapping: str
-    split: GroupSplit | None = None
-
-    def open(self) -> ValidationSet:
-        """Finds the pairs. Raises DataError or InputNotFoundError that name what is missing."""
-        mapping = LabelMapping.load(self.mapping)
-        pairs = select_pairs(find_pairs(self.root / "images", self.root / "labels", mapping), self.split)
-        part = f", {self.split.part.replace('_', ' ')} drives" if self.split else ""
-        return ValidationSet(f"{mapping.name} {self.root.resolve().name}{part}", mapping, tuple(pairs))
-
-
-@dataclass(frozen=True, slots=True)
-class ValidationSet:
-    """Labelled pictures to judge a model by, and what to call them."""
-
-    name: str
-    mapping: LabelMapping
-    pairs: tuple[Pair, ...]
-
-
-def open_all(sets: Sequence[LabelledSet]) -> list[ValidationSet]:
-    """Opens them; those that would be called alike are numbered."""
-    opened = [labelled.open() for labelled in sets]
-    names = [item.name for item in opened]
-    return [
-        replace(item, name=f"{item.name} {1 + names[:place].count(item.name)}") if names.count(item.name) > 1 else item
-        for place, item in enumerate(opened)
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class HandOver:
+class Trained:
     """A trained network, what its training says of it, and the data it names (none for a lone .keras)."""
 
     network: Path
@@ -64,7 +27,7 @@ class HandOver:
     validation: tuple[LabelledSet, ...] = ()
 
 
-def read_hand_over(run_or_keras: Path) -> HandOver:
+def read_trained(run_or_keras: Path) -> Trained:
     """Finds the network of a run folder, or takes the .keras given, with the card and the recipe that lie beside it.
 
     Raises InputNotFoundError when network or card is missing, DataError when the card is not that of a float network,
@@ -79,7 +42,7 @@ def read_hand_over(run_or_keras: Path) -> HandOver:
     else:
         raise InputNotFoundError(f"{run_or_keras}: no such run folder or .keras file")
     trained_on, validation = _read_datasets(network.with_name(RECIPE_NAME))
-    return HandOver(network, _read_card(network), trained_on, validation)
+    return Trained(network, _read_card(network), trained_on, validation)
 
 
 def _read_card(network: Path) -> ModelCard:
