@@ -65,7 +65,7 @@ def write_report(
     origin = "; ".join(f"{item.name} ({item.images} pictures, {item.licence})" for item in card.trained_on)
     sections = [
         f"<h1>{title}: {verdict}</h1>",
-        f"<p>{escape(card.architecture)}, {card.params:,} parameters. Licence: {escape(card.licence or 'not stated')}. "
+        f"<p>{escape(card.design)}, {card.params:,} parameters. Licence: {escape(card.licence or 'not stated')}. "
         f"Trained on: {escape(origin or 'not stated')}.</p>",
         "<h2>The gate</h2>",
         _tabulate(["", "checked", "measured", "allowed"], (_show_finding(finding) for finding in findings)),

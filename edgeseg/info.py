@@ -79,7 +79,7 @@ class ModelInfo:
         table.add_column("what", style="bold")
         table.add_column("value", overflow="fold")
         table.add_row("file", f"{self.path} ({self.file_bytes / 1e6:.2f} MB)")
-        table.add_row("network", ", ".join(filter(None, (card.architecture, f"{card.params:,} parameters"))))
+        table.add_row("network", ", ".join(filter(None, (card.design, f"{card.params:,} parameters"))))
         table.add_row("quantisation", card.quantization)
         table.add_row("input", f"{self.input}; {card.input.color_order}, (pixel - 128) / 128, {card.input.fit}")
         table.add_row("output", str(self.output))

@@ -119,6 +119,9 @@ class ModelCard(Part):
     # Of the edgeseg that converted it.
     version: str = ""
     architecture: str = ""
+    # What the architecture's channels and blocks were multiplied by.
+    width: Annotated[float, Field(gt=0)] = 1.0
+    depth: Annotated[float, Field(gt=0)] = 1.0
     params: Annotated[int, Field(ge=0)] = 0
     created: str = ""
     input_hw: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
@@ -144,6 +147,12 @@ class ModelCard(Part):
     # Of the FlatBuffer in front of the card; append_card() fills them in.
     model_sha256: Sha256 | None = None
     model_bytes: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def design(self) -> str:
+        """The architecture's name, with what scales it."""
+        factors = {"width": self.width, "depth": self.depth}
+        return " ".join([self.architecture, *(f"{name} {value:g}" for name, value in factors.items() if value != 1)])
 
     @property
     def segment_classes(self) -> tuple[SegmentClass, ...]:

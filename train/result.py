@@ -99,6 +99,8 @@ def describe_network(
         {
             "name": f"edgeseg-{recipe.name}",
             "architecture": recipe.architecture,
+            "width": recipe.width,
+            "depth": recipe.depth,
             "params": params,
             "input_hw": recipe.input_size,
             "created": json.loads(run.run_file.read_text("utf-8"))["started"],

@@ -61,7 +61,8 @@ def unpack_model(path: Path, pictures: Sequence[Path], out: Path) -> float:
     card, flatbuffer = read_model(path)
     if card.architecture not in ARCHITECTURES:
         raise DataError(f"{path}: its network '{card.architecture}' is not one of {', '.join(ARCHITECTURES)}")
-    network = build_network(card.architecture, card.input_hw, len(card.classes))
+    architecture = ARCHITECTURES[card.architecture].scaled(card.width, card.depth)
+    network = build_network(architecture, card.input_hw, len(card.classes))
     load_convolutions(network, read_convolutions(flatbuffer, path), path)
     seen = list(_read_pictures(pictures))
     if not seen:

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +18,7 @@ from edgeseg.exposition import Family
 from edgeseg.recording.clock import Clock, SystemClock
 from edgeseg.sinks.files import FINAL, flush_folder, make_folder, say_why
 from edgeseg.telemetry.event_queue import EventQueue
+from edgeseg.telemetry.listener import Listener
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +49,11 @@ class EventLog:
         self._events = events
         self._clock = clock or SystemClock()
         self._queue = EventQueue(WAITING)
+        self._listener = Listener("event log", self._queue, self._run)
         self._file: io.FileIO | None = None
         self._made = False
         self._asked = threading.Event()
         self._refusal: OSError | None = None
-        self._thread: threading.Thread | None = None
-        self._unsubscribe: Callable[[], None] = lambda: None
         self._written = 0
         self._lost = 0
         self._lost_at_once = 0
@@ -75,14 +75,11 @@ class EventLog:
 
     def __enter__(self) -> EventLog:
         """Raises SinkUnavailableError when the file cannot be written for a reason that does not pass."""
-        self._unsubscribe = self._events.subscribe(self._queue.put)
-        self._thread = threading.Thread(target=self._run, name="event log", daemon=True)
-        self._thread.start()
+        self._listener.start(self._events)
         # A disk that hangs, or spins up, holds up no run.
         self._asked.wait(OPEN_LIMIT_S)
         if self._refusal is not None:
-            self._unsubscribe()
-            self._queue.close()
+            self._listener.stop(0)
             why = say_why(self._refusal)
             raise SinkUnavailableError(f"event_log {self.path}: cannot be written: {why}") from self._refusal
         return self
@@ -90,10 +87,7 @@ class EventLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._unsubscribe()
-        self._queue.close()
-        assert self._thread is not None
-        self._thread.join(CLOSE_LIMIT_S)
+        self._listener.stop(CLOSE_LIMIT_S)
 
     def _run(self) -> None:
         try:

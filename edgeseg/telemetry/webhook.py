@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import ssl
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, MutableMapping
@@ -20,6 +19,7 @@ from edgeseg.events import Event, Events
 from edgeseg.exposition import Family
 from edgeseg.telemetry.event_queue import EventQueue
 from edgeseg.telemetry.identity import make_client_id
+from edgeseg.telemetry.listener import Listener
 from edgeseg.telemetry.secret import take_secret
 from edgeseg.telemetry.webhook_config import WebhookConfig, hide_path
 
@@ -75,9 +75,8 @@ class Webhook:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._events = events
         self._queue = EventQueue(WAITING, lambda event: event.kind in config.events)
+        self._listener = Listener("webhook", self._queue, self._run)
         self._device, self._run_id = device or make_client_id(), uuid.uuid4().hex
-        self._thread: threading.Thread | None = None
-        self._unsubscribe: Callable[[], None] = lambda: None
         self._trouble = ""
         self._posted = 0
         self._given_up = 0
@@ -98,19 +97,14 @@ class Webhook:
         yield Family("edgeseg_webhook_events_lost_total", "counter", "Events that were given up.").add(self.lost)
 
     def __enter__(self) -> Webhook:
-        self._unsubscribe = self._events.subscribe(self._queue.put)
-        self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
-        self._thread.start()
+        self._listener.start(self._events)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._unsubscribe()
-        self._queue.close()
-        assert self._thread is not None
         # A name that is being looked up cannot be called off; the thread is a daemon.
-        self._thread.join(CLOSE_LIMIT_S)
+        self._listener.stop(CLOSE_LIMIT_S)
 
     def _run(self) -> None:
         while (event := self._queue.take()) is not None:

@@ -119,7 +119,7 @@ def test_each_stage_starts_from_a_shipped_one() -> None:
 def test_each_model_of_the_checkout_is_what_its_recipe_makes(model: Path) -> None:
     card = read_card(model)
     recipe = load_recipe(card.name.removeprefix("edgeseg-"))
-    assert card.architecture == recipe.architecture
+    assert (card.architecture, card.width, card.depth) == (recipe.architecture, recipe.width, recipe.depth)
     assert recipe.pretrained is not None
     assert card.started_from == f"{recipe.pretrained.source}, {recipe.pretrained.licence}"
     assert card.licence == recipe.licence

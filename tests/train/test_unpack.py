@@ -94,6 +94,18 @@ def test_the_whole_of_a_network_is_read(trained: keras.Model) -> None:
     assert len(found) == sum(isinstance(layer, kinds) for layer in trained.layers)
 
 
+def test_a_network_of_another_width_and_depth(streets: Path, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(4)
+    factors = {"width": 1.5, "depth": 2.0}
+    network = build_network(design_tiny().scaled(**factors), INPUT_HW, 4)
+    (path := tmp_path / "wide.tflite").write_bytes(convert_float(network))
+    append_card(path, _card(**factors))
+    assert unpack_model(path, [streets / "images"], tmp_path / "out") > 0.9
+    found = load_network(tmp_path / "out")
+    assert found.card.design == "tiny width 1.5 depth 2"
+    assert found.model.count_params() == network.count_params()
+
+
 def test_what_cannot_be_unpacked_is_told_and_leaves_nothing(
     released: Path, streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
