@@ -18,7 +18,7 @@ from edgeseg.exposition import Family
 from edgeseg.recording.clock import Clock, SystemClock
 from edgeseg.sinks.files import FINAL, flush_folder, make_folder, say_why
 from edgeseg.telemetry.event_queue import EventQueue
-from edgeseg.telemetry.listener import Listener
+from edgeseg.telemetry.subscriber import Subscriber
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class EventLog:
         self._events = events
         self._clock = clock or SystemClock()
         self._queue = EventQueue(WAITING)
-        self._listener = Listener("event log", self._queue, self._run)
+        self._subscriber = Subscriber("event log", self._queue, self._run)
         self._file: io.FileIO | None = None
         self._made = False
         self._asked = threading.Event()
@@ -75,11 +75,11 @@ class EventLog:
 
     def __enter__(self) -> EventLog:
         """Raises SinkUnavailableError when the file cannot be written for a reason that does not pass."""
-        self._listener.start(self._events)
+        self._subscriber.start(self._events)
         # A disk that hangs, or spins up, holds up no run.
         self._asked.wait(OPEN_LIMIT_S)
         if self._refusal is not None:
-            self._listener.stop(0)
+            self._subscriber.stop(0)
             why = say_why(self._refusal)
             raise SinkUnavailableError(f"event_log {self.path}: cannot be written: {why}") from self._refusal
         return self
@@ -87,7 +87,7 @@ class EventLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.stop(CLOSE_LIMIT_S)
+        self._subscriber.stop(CLOSE_LIMIT_S)
 
     def _run(self) -> None:
         try:

@@ -19,8 +19,8 @@ from edgeseg.events import Event, Events
 from edgeseg.exposition import Family
 from edgeseg.telemetry.event_queue import EventQueue
 from edgeseg.telemetry.identity import make_client_id
-from edgeseg.telemetry.listener import Listener
 from edgeseg.telemetry.secret import take_secret
+from edgeseg.telemetry.subscriber import Subscriber
 from edgeseg.telemetry.webhook_config import WebhookConfig, hide_path
 
 TOKEN_VARIABLE = "EDGESEG_WEBHOOK_TOKEN"
@@ -75,7 +75,7 @@ class Webhook:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._events = events
         self._queue = EventQueue(WAITING, lambda event: event.kind in config.events)
-        self._listener = Listener("webhook", self._queue, self._run)
+        self._subscriber = Subscriber("webhook", self._queue, self._run)
         self._device, self._run_id = device or make_client_id(), uuid.uuid4().hex
         self._trouble = ""
         self._posted = 0
@@ -97,14 +97,14 @@ class Webhook:
         yield Family("edgeseg_webhook_events_lost_total", "counter", "Events that were given up.").add(self.lost)
 
     def __enter__(self) -> Webhook:
-        self._listener.start(self._events)
+        self._subscriber.start(self._events)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # A name that is being looked up cannot be called off; the thread is a daemon.
-        self._listener.stop(CLOSE_LIMIT_S)
+        self._subscriber.stop(CLOSE_LIMIT_S)
 
     def _run(self) -> None:
         while (event := self._queue.take()) is not None:

@@ -1,4 +1,4 @@
-"""Listener: a thread that does something slow with a run's events, one after the other."""
+"""Subscriber: a thread that does something slow with a run's events, one after the other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgeseg.events import Events
 from edgeseg.telemetry.event_queue import EventQueue
 
 
-class Listener:
+class Subscriber:
     """Lets `work`, which takes from `queue` until that is closed, hear a run's events from a thread of its own."""
 
     def __init__(self, name: str, queue: EventQueue, work: Callable[[], None]) -> None:
