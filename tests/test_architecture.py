@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.segmenter import BUNDLED_MODEL, SMALL_BUNDLED_MODEL
+
 ROOT = Path(__file__).resolve().parent.parent
 
 LINT_IMPORTS = Path(sys.executable).parent / "lint-imports"
@@ -72,11 +74,8 @@ def test_wheel_holds_the_device_side_only(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"edgeseg"}
-    for needed in (
-        "edgeseg/py.typed",
-        "edgeseg/mappings/camvid.yaml",
-        "edgeseg/models/edgeseg-nano-480x352-int8.tflite",
-        "edgeseg/server/static/index.html",
-    ):
+    for needed in ("edgeseg/py.typed", "edgeseg/mappings/camvid.yaml", "edgeseg/server/static/index.html"):
         assert needed in names
-    assert not [name for name in names if name.endswith((".keras", "float32.tflite", ".mp4")) or "-small-" in name]
+    models = {name.split("/")[-1] for name in names if name.startswith("edgeseg/models/")}
+    assert models == {BUNDLED_MODEL.name, SMALL_BUNDLED_MODEL.name}
+    assert not [name for name in names if name.endswith((".keras", ".mp4"))]
