@@ -43,6 +43,8 @@ _DAMAGED_ZIP = (
 )
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# Of channels or blocks: a damaged card must not have a network built that fills the memory.
+Factor = Annotated[float, Field(gt=0, le=8, allow_inf_nan=False)]
 
 
 class CardClass(Part):
@@ -120,8 +122,8 @@ class ModelCard(Part):
     version: str = ""
     architecture: str = ""
     # What the architecture's channels and blocks were multiplied by.
-    width: Annotated[float, Field(gt=0)] = 1.0
-    depth: Annotated[float, Field(gt=0)] = 1.0
+    width: Factor = 1.0
+    depth: Factor = 1.0
     params: Annotated[int, Field(ge=0)] = 0
     created: str = ""
     input_hw: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
@@ -152,7 +154,8 @@ class ModelCard(Part):
     def design(self) -> str:
         """The architecture's name, with what scales it."""
         factors = {"width": self.width, "depth": self.depth}
-        return " ".join([self.architecture, *(f"{name} {value:g}" for name, value in factors.items() if value != 1)])
+        scaled = (f"{name} {value:g}" for name, value in factors.items() if value != 1)
+        return " ".join(filter(None, (self.architecture, *scaled)))
 
     @property
     def segment_classes(self) -> tuple[SegmentClass, ...]:

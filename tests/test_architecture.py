@@ -76,6 +76,6 @@ def test_wheel_holds_the_device_side_only(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"edgeseg"}
     for needed in ("edgeseg/py.typed", "edgeseg/mappings/camvid.yaml", "edgeseg/server/static/index.html"):
         assert needed in names
-    models = {name.split("/")[-1] for name in names if name.startswith("edgeseg/models/")}
-    assert models == {BUNDLED_MODEL.name, SMALL_BUNDLED_MODEL.name}
+    models = {name for name in names if name.endswith(".tflite")}
+    assert models == {f"edgeseg/models/{path.name}" for path in (BUNDLED_MODEL, SMALL_BUNDLED_MODEL)}
     assert not [name for name in names if name.endswith((".keras", ".mp4"))]

@@ -85,7 +85,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         "nano", stem=16, stages=_mobilenet_v2_stages((8, 12, 16, 32, 48, 80, 160)), decoder=(32, 48, 64, 96), context=96
     ),
     # `nano` without its last stage, as `small` has none: 4 % less time. The same pretrained file fits. No dropout, here
-    # and in `small`: they see new pictures about as well as those that they learnt from.
+    # and in `small`: with it they saw new pictures as well as those that they learnt from (train/RESULTS.md).
     "nano_lean": Architecture(
         "nano_lean",
         stem=16,

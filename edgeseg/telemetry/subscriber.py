@@ -10,7 +10,7 @@ from edgeseg.telemetry.event_queue import EventQueue
 
 
 class Subscriber:
-    """Lets `work`, which takes from `queue` until that is closed, hear a run's events from a thread of its own."""
+    """Puts a run's events into `queue`, and runs `work`, which takes them until it is closed, in a thread."""
 
     def __init__(self, name: str, queue: EventQueue, work: Callable[[], None]) -> None:
         self._name, self._queue, self._work = name, queue, work
@@ -18,14 +18,15 @@ class Subscriber:
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def start(self, events: Events) -> None:
-        """Begins to listen."""
+        """Subscribes to `events` and starts the thread."""
         self._unsubscribe = events.subscribe(self._queue.put)
         self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
         self._thread.start()
 
     def stop(self, limit_s: float) -> None:
-        """Hears no more, and waits so long for what was heard to be done; what hangs then is left to hang."""
+        """Ends the subscription, closes the queue and waits at most `limit_s` for `work` to return."""
         self._unsubscribe()
         self._queue.close()
-        if self._thread is not None:
-            self._thread.join(limit_s)
+        assert self._thread is not None
+        # A thread that hangs is a daemon: the program ends without it.
+        self._thread.join(limit_s)

@@ -103,7 +103,7 @@ class Webhook:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A name that is being looked up cannot be called off; the thread is a daemon.
+        # A name that is being looked up cannot be called off.
         self._subscriber.stop(CLOSE_LIMIT_S)
 
     def _run(self) -> None:

@@ -13,9 +13,11 @@ from edgeseg.classes import CLASS_NAMES
 from edgeseg.errors import DataError
 from edgeseg.iou import ConfusionMatrix
 from tests.train.conftest import write_recipe
-from train.architectures import ARCHITECTURES
+from train.architectures import ARCHITECTURES, build_network
 from train.config import load_recipe
-from train.result import describe_row, make_row, recipe_architecture
+from train.datasets import Dataset, Mixer
+from train.result import describe_network, describe_row, make_row, recipe_architecture, save_network
+from train.run_folder import RunFolder
 
 
 def _matrix(*pairs: tuple[int, int]) -> ConfusionMatrix:
@@ -49,3 +51,15 @@ def test_a_recipe_may_have_another_dropout_than_its_architecture(tmp_path: Path,
     for share in (0.0, 0.3):
         changed = load_recipe(write_recipe(tmp_path / "other.yaml", {**recipe_fields, "dropout": share}))
         assert recipe_architecture(changed).dropout == share
+
+
+def test_the_card_says_how_the_network_was_scaled(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    recipe = load_recipe(write_recipe(tmp_path / "wide.yaml", {**recipe_fields, "width": 1.5, "depth": 2.0}))
+    run = RunFolder.create(tmp_path / "run", recipe)
+    network = build_network(recipe_architecture(recipe), recipe.input_size, len(CLASS_NAMES))
+    save_network(run, recipe, network.get_weights())
+    validation = [Dataset.open(entry) for entry in recipe.validation]
+    row = make_row({item.entry.name: _matrix((0, 0), (1, 1), (2, 2), (3, 3)) for item in validation})
+    card = describe_network(run, recipe, row, network.count_params(), Mixer(recipe), validation)
+    assert (card.architecture, card.width, card.depth) == ("tiny", 1.5, 2.0)
+    assert card.design == "tiny width 1.5 depth 2"
