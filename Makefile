@@ -27,8 +27,10 @@ demo: .venv/.installed
 	@mkdir -p out
 	.venv/bin/edgeseg run $(CLIP) --save out/demo.mp4 --save out/demo.jsonl --http $(HTTP)
 
-# Three workers on two cores: most tests wait for programs they have started.
-test: lint .venv-tflite-runtime/.installed
+# One environment is installed while the other is, or while the linters run. Three workers on two cores: most tests wait for
+# programs they have started.
+test:
+	@$(MAKE) --no-print-directory -j2 lint .venv-tflite-runtime/.installed
 	.venv-test/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: .venv-test/.installed
