@@ -59,7 +59,7 @@ endef
 	.venv-test/bin/$(PIP_INSTALL) --editable '.[test]'
 	@touch $@
 
-.venv-test/.installed lint test: TEST_PYTHON = $(call pick,(3, 10) <= sys.version_info < (3, 14),python3.13 python3.12 python3.11 python3.10)
+.venv-test/.installed lint: TEST_PYTHON = $(call pick,(3, 10) <= sys.version_info < (3, 14),python3.13 python3.12 python3.11 python3.10)
 
 # The fallback runtime of 32-bit boards, for the one test that runs it. Its wheels end at Python 3.11; where there is no such
 # interpreter the folder stays empty and the test says that it was skipped.

@@ -13,20 +13,18 @@ class Subscriber:
     """Puts a run's events into `queue`, and runs `work`, which takes them until it is closed, in a thread."""
 
     def __init__(self, name: str, queue: EventQueue, work: Callable[[], None]) -> None:
-        self._name, self._queue, self._work = name, queue, work
-        self._thread: threading.Thread | None = None
+        self._queue = queue
+        # A daemon: the program ends without one that hangs.
+        self._thread = threading.Thread(target=work, name=name, daemon=True)
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def start(self, events: Events) -> None:
         """Subscribes to `events` and starts the thread."""
         self._unsubscribe = events.subscribe(self._queue.put)
-        self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
         self._thread.start()
 
     def stop(self, limit_s: float) -> None:
         """Ends the subscription, closes the queue and waits at most `limit_s` for `work` to return."""
         self._unsubscribe()
         self._queue.close()
-        assert self._thread is not None
-        # A thread that hangs is a daemon: the program ends without it.
         self._thread.join(limit_s)
