@@ -1,4 +1,4 @@
-"""Recorders that do in a moment what takes a device minutes."""
+"""Recorders that do in a moment what takes a device minutes, and archives."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edgeseg.recording import keeper, pause, writer
 from edgeseg.recording.archive import Archive
 from edgeseg.recording.config import RecordingConfig
 from edgeseg.recording.recorder import Recorder
+from tests.edgeseg.recording.archives import Opener
 from tests.edgeseg.recording.clocks import FakeClock
 
 Open = Callable[..., AbstractContextManager["Running"]]
@@ -53,3 +54,10 @@ def open_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
             yield Running(recorder, archive, events, clock)
 
     return open_it
+
+
+@pytest.fixture
+def opener() -> Iterator[Opener]:
+    opener = Opener()
+    yield opener
+    opener.close_all()
