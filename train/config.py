@@ -117,8 +117,9 @@ class Augmentation(Part):
 
 
 class Loss(Part):
-    """Class-balanced cross entropy plus Dice; `balance` is the power of 1/share that weights a class (0: none).
+    """Class-balanced cross entropy plus Dice and Lovász.
 
+    balance: the power of 1/share that weights a class in the cross entropy (0: none).
     boundary: how much more a pixel weighs where two classes meet, which is most of a small person (0: no more).
     auxiliary: the weight of the same loss on what a head that is not saved says of the encoder's features (0: none).
     """
@@ -127,6 +128,7 @@ class Loss(Part):
     boundary: Annotated[float, Field(ge=0, le=20)] = 0.0
     auxiliary: Annotated[float, Field(ge=0, le=5)] = 0.0
     dice: Annotated[float, Field(ge=0)] = 1.0
+    lovasz: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
 
 

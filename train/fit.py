@@ -88,7 +88,7 @@ class Trainer:
         # What follows makes weights of its own, after the network, which so begins as it would without.
         self.model = make_learner(
             self.network,
-            SegmentationLoss(weights, recipe.loss.dice, recipe.loss.label_smoothing, recipe.loss.boundary),
+            SegmentationLoss(weights, **recipe.loss.model_dump(exclude={"auxiliary", "balance"})),
             auxiliary=recipe.loss.auxiliary,
             distillation=self._distillation(weights),
         )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from train.losses import SegmentationLoss, balance_classes
+from train.losses import SegmentationLoss, balance_classes, lovasz_softmax
 
 
 def logits_of(labels: np.ndarray, strength: float = 20.0) -> np.ndarray:
@@ -68,10 +68,58 @@ def test_the_boundary_takes_from_the_rest_what_it_gets() -> None:
     assert float(sharp(labels, scores)) == pytest.approx(float(plain(labels, scores)), rel=1e-2)
 
 
+def test_lovasz_of_a_sure_answer_is_one_minus_the_mean_iou() -> None:
+    rng = np.random.default_rng(6)
+    truth, said = rng.integers(0, 3, 500), rng.integers(0, 3, 500)
+    ious = [((truth == c) & (said == c)).sum() / ((truth == c) | (said == c)).sum() for c in range(3)]
+    one_hot = np.eye(3, dtype=np.float32)
+    assert float(lovasz_softmax(one_hot[said], one_hot[truth])) == pytest.approx(1 - np.mean(ious), abs=1e-5)
+
+
+def test_lovasz_is_the_sum_over_the_sorted_errors() -> None:
+    rng = np.random.default_rng(7)
+    probs = rng.dirichlet([1, 1, 1], 40).astype(np.float32)
+    truth = np.eye(3, dtype=np.float32)[rng.integers(0, 2, 40)]  # the last class does not occur and costs nothing
+
+    def lost(wrong: np.ndarray, of: np.ndarray) -> float:
+        """1 - IoU when the pixels `wrong` are the other thing than they are."""
+        said = np.where(wrong, 1 - of, of)
+        return 1 - float(np.minimum(said, of).sum() / np.maximum(said, of).sum())
+
+    expected = []
+    for column in range(2):
+        errors, total = np.abs(truth[:, column] - probs[:, column]), 0.0
+        order = np.argsort(-errors)
+        for rank, pixel in enumerate(order):
+            before, after = (np.isin(np.arange(40), order[:count]) for count in (rank, rank + 1))
+            total += errors[pixel] * (lost(after, truth[:, column]) - lost(before, truth[:, column]))
+        expected.append(total)
+    assert float(lovasz_softmax(probs, truth)) == pytest.approx(np.mean(expected), abs=1e-5)
+
+
+def test_lovasz_is_added_and_blind_to_what_is_ignored() -> None:
+    rng = np.random.default_rng(8)
+    labels = rng.integers(0, 4, (2, 12, 12)).astype(np.uint8)
+    labels[:, 6:] = 255
+    logits = rng.normal(size=(2, 12, 12, 4)).astype(np.float32)
+    changed = logits.copy()
+    changed[:, 6:] = rng.normal(size=(2, 6, 12, 4)) * 10
+    loss = SegmentationLoss([1, 1, 1, 1], lovasz=2.0)
+    assert float(loss(labels, logits)) == pytest.approx(float(loss(labels, changed)), rel=1e-5)
+    # At a third of the pixels each way, from the second on, and without the first class.
+    shifted = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    seen = labels[:, 1:6:3, 1::3]
+    one_hot = np.eye(4, dtype=np.float32)[seen][..., 1:].reshape(-1, 3)
+    alone = float(lovasz_softmax(shifted[:, 1:6:3, 1::3, 1:].reshape(-1, 3), one_hot))
+    added = float(loss(labels, logits)) - float(SegmentationLoss([1, 1, 1, 1])(labels, logits))
+    assert added == pytest.approx(2 * alone, rel=1e-3)
+    assert SegmentationLoss.from_config(loss.get_config()).lovasz == 2.0
+
+
 def test_a_batch_of_ignored_pixels_costs_nothing() -> None:
     labels = np.full((1, 8, 8), 255, np.uint8)
     logits = np.random.default_rng(3).normal(size=(1, 4, 4, 4)).astype(np.float32)
-    assert float(SegmentationLoss([1, 1, 1, 1])(labels, logits)) == pytest.approx(0.0, abs=1e-6)
+    assert float(SegmentationLoss([1, 1, 1, 1], lovasz=1.0)(labels, logits)) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_balance_gives_rare_classes_more_and_keeps_the_mean_at_one() -> None:
