@@ -103,8 +103,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     options = parser.parse_args()
     try:
-        if options.rounds < 10:
-            raise UsageError(f"--rounds {options.rounds}: a comparison needs 10 or more")
+        benchmark.check_rounds(options.rounds)
         try:
             width, height = parse_size(options.size)
         except ValueError as error:

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.yardstick import NAME, build_apart
 from edgeseg import benchmark
-from edgeseg.errors import DataError, EdgesegError, SinkUnavailableError, explain
+from edgeseg.errors import DataError, EdgesegError, SinkUnavailableError, UsageError, explain
 from edgeseg.evaluate import evaluate
 from edgeseg.labels import LabelMapping
 from edgeseg.segmenter import Segmenter
@@ -152,6 +152,10 @@ def main() -> int:
     options = parser.parse_args()
     bundled = Path(benchmark.__file__).with_name("models").glob("*.tflite")
     try:
+        # Before minutes of measuring, not after them.
+        benchmark.check_rounds(options.rounds)
+        if options.out.suffix != ".png" or not options.out.parent.is_dir():
+            raise UsageError(f"--out {options.out}: give the name of a .png in a folder that is there")
         mapping = LabelMapping.load(options.mapping)
         points = read_references() + [read_peer(given) for given in options.peer]
         with tempfile.TemporaryDirectory() as folder:

@@ -178,8 +178,7 @@ def _read_habits(options: argparse.Namespace) -> Habits:
 
 def run(options: argparse.Namespace) -> Comparison:
     """What the command does; prints the tables."""
-    if options.rounds < 10:
-        raise UsageError(f"--rounds {options.rounds}: a comparison needs at least 10")
+    benchmark.check_rounds(options.rounds)
     mapping = LabelMapping.load(options.mapping)
     pairs = find_pairs(options.dataset / "images", options.dataset / "labels", mapping)
     peer = PeerModel(options.model, LabelMapping.load(options.classes), _read_habits(options), options.threads)

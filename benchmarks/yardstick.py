@@ -73,6 +73,8 @@ def main() -> int:
     parser.add_argument("--bar", type=float, default=BAR, help=f"the ratio above which this fails (default {BAR})")
     parser.add_argument("--build-only", action="store_true", help="write --keep and measure nothing")
     arguments = parser.parse_args()
+    if arguments.build_only and arguments.keep is None:
+        parser.error("--build-only needs --keep, where it is written")
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.keep or Path(folder) / "mobilenet_v2_1.0_224_int8.tflite"
         if arguments.build_only:

@@ -56,7 +56,7 @@ def judge_loss(before: Mapping[str, float], after: Mapping[str, float], dataset:
     """
     limit = f"at most {MAX_LOSS_POINTS:.1f} points"
     findings = []
-    losses = []
+    losses = {}
     place = f" on {dataset}" if dataset else ""
     for name, float_iou in before.items():
         if math.isnan(float_iou):
@@ -68,9 +68,10 @@ def judge_loss(before: Mapping[str, float], after: Mapping[str, float], dataset:
         loss = 100 * (float_iou - int8_iou)
         measured = f"{float_iou:.4f} -> {int8_iou:.4f}: {-loss:+.2f} points"
         findings.append(Finding(f"class {name}{place}", measured, limit, loss <= MAX_LOSS_POINTS))
-        losses.append(loss)
+        losses[name] = loss
     # The first class is what is nothing else; where it alone occurs it is the mean.
-    counted = losses[1:] or losses
+    rest = next(iter(before))
+    counted = [loss for name, loss in losses.items() if name != rest] or list(losses.values())
     if counted:
         mean = sum(counted) / len(counted)
         limit = f"at most {MAX_MEAN_LOSS_POINTS:.1f} points"

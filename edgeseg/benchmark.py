@@ -32,6 +32,7 @@ from edgeseg.segmenter import Segmenter
 
 #: Rounds before the measured ones: they pay for first touches of memory and for the processor's clock to rise.
 WARM_UP = 10
+MIN_ROUNDS = 10
 _FRAME_INTERVAL_NS = 33_333_333
 
 
@@ -146,6 +147,12 @@ def time_stages(segmenter: Segmenter, rounds: int, size_wh: tuple[int, int]) -> 
     return {stage: Timing.of(values) for stage, values in samples.items()}
 
 
+def check_rounds(rounds: int) -> None:
+    """Raises UsageError for fewer rounds than a median is worth anything of."""
+    if rounds < MIN_ROUNDS:
+        raise UsageError(f"a benchmark needs at least {MIN_ROUNDS} rounds, got {rounds}")
+
+
 def compare(
     model: tuple[str, Interpreter], reference: tuple[str, Interpreter], rounds: int, seed: int = 0
 ) -> Comparison:
@@ -182,8 +189,7 @@ def measure(
 
     Raises UsageError for senseless numbers, ModelError for a file that is no model or takes what cannot be made up.
     """
-    if rounds < 10:
-        raise UsageError(f"a benchmark needs at least 10 rounds, got {rounds}")
+    check_rounds(rounds)
     with Segmenter(model, threads, runtime) as segmenter:
         comparison = None
         if against is not None:

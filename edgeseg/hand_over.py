@@ -7,6 +7,8 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from edgeseg.errors import InputNotFoundError, explain
+
 NETWORK_NAME = "best.keras"
 CARD_NAME = "card.json"
 RECIPE_NAME = "recipe.yaml"
@@ -28,9 +30,17 @@ def find_damage(path: Path, what: str) -> list[str]:
     return [] if bad is None else [f"{path}: is damaged in {bad}"]
 
 
-def fingerprint(folder: Path) -> str:
-    """sha256 over recipe.yaml, run.json and best.keras of a run, one after the other: the card's `training_sha256`."""
-    digest = hashlib.sha256()
-    for name in (RECIPE_NAME, ORIGIN_NAME, NETWORK_NAME):
-        digest.update((folder / name).read_bytes())
-    return digest.hexdigest()
+def fingerprint(folder: Path, *, recipe: bytes | None = None) -> str:
+    """sha256 over recipe.yaml, run.json and best.keras of a run, one after the other: the card's `training_sha256`.
+
+    recipe: what recipe.yaml is about to hold, instead of what it holds. Raises InputNotFoundError when one is missing.
+    """
+
+    def read(name: str) -> bytes:
+        try:
+            return (folder / name).read_bytes()
+        except OSError as error:
+            raise InputNotFoundError(f"{folder / name}: cannot be read: {explain(error)}; a run needs it") from error
+
+    parts = (read(RECIPE_NAME) if recipe is None else recipe, read(ORIGIN_NAME), read(NETWORK_NAME))
+    return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -65,6 +65,7 @@ def check(recipe: RecipeArgument, data: DataOption = None, settings: SetOption =
             table.add_row(f"{role}: {found.name}", str(found.pairs), *shares, ignored, str(len(found.problems)))
             problems += found.problems
     console.print(table)
+    problems = list(dict.fromkeys(problems))  # a folder may be split between training and validation
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
@@ -250,7 +251,7 @@ def explain(
     picture: Annotated[Path, typer.Argument(help="a picture")],
     model: Annotated[Path, typer.Option(help="a run folder, or a .keras with its card.json beside it")],
     classes: Annotated[
-        list[str] | None, typer.Option("--class", help="one of road, vehicle, person; as often as you like")
+        list[str] | None, typer.Option("--class", help="one of other, road, vehicle, person; as often as you like")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="the folder for PICTURE-CLASS.png")] = Path(),
     layer: Annotated[str | None, typer.Option(help="whose maps are looked at (default: the deepest)")] = None,

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edgeseg.errors import ConfigError, InputNotFoundError
 from edgeseg.fields import Part, parse_size
+from edgeseg.model_card import Factor
 from edgeseg.splits import GroupSplit
 from train.overrides import override
 
@@ -27,6 +28,8 @@ Side = Annotated[int, Field(ge=32, le=4096, multiple_of=32)]
 Size = Annotated[tuple[Side, Side], BeforeValidator(_read_size)]
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 Strength = Annotated[float, Field(ge=0.0, le=3.0)]
+Zoom = Annotated[float, Field(ge=0.05, le=20)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ForegroundName = Literal["road", "vehicle", "person"]
 
 
@@ -38,10 +41,10 @@ class DatasetEntry(Part):
     proportions, as a camera's picture has on the device.
     """
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     root: Path
     mapping: str
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     stretch: Annotated[float, Field(gt=0.2, lt=5)] | None = None
     split: GroupSplit | None = None
     licence: str = "unknown"
@@ -76,7 +79,7 @@ class Teacher(Part):
     """
 
     model: Path
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     temperature: Annotated[float, Field(ge=1, le=20)] = 2.0
 
     @model_validator(mode="after")
@@ -95,7 +98,7 @@ class Augmentation(Part):
     instead of the milder blur, noise, low light, haze, rain and JPEG.
     """
 
-    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.5, 2.0)
+    scale: tuple[Zoom, Zoom] = (0.5, 2.0)
     aspect: Annotated[float, Field(ge=1.0, le=2.0)] = 1.3
     focus: dict[ForegroundName, Ratio] = Field(default_factory=dict)
     flip_p: Ratio = 0.5
@@ -113,6 +116,8 @@ class Augmentation(Part):
     def _check(self) -> Augmentation:
         if self.corruption_strength[0] > self.corruption_strength[1]:
             raise ValueError("`corruption_strength` is the weakest and the strongest, in this order")
+        if self.scale[0] > self.scale[1]:
+            raise ValueError("`scale` is the smallest and the largest, in this order")
         return self
 
 
@@ -127,19 +132,19 @@ class Loss(Part):
     balance: Ratio = 0.4
     boundary: Annotated[float, Field(ge=0, le=20)] = 0.0
     auxiliary: Annotated[float, Field(ge=0, le=5)] = 0.0
-    dice: Annotated[float, Field(ge=0)] = 1.0
-    lovasz: Annotated[float, Field(ge=0)] = 0.0
+    dice: Amount = 1.0
+    lovasz: Amount = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
 
 
 class Optimizer(Part):
     """AdamW with linear warm-up and cosine decay to `final_lr_ratio`; ema is the decay of the weights' average."""
 
-    lr: Annotated[float, Field(gt=0)] = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
+    weight_decay: Amount = 1e-2
+    warmup_epochs: Amount = 1.0
     final_lr_ratio: Ratio = 0.01
-    clip_norm: Annotated[float, Field(gt=0)] = 5.0
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.997
 
 
@@ -152,8 +157,8 @@ class Recipe(Part):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     architecture: str = "nano"
-    width: Annotated[float, Field(gt=0)] = 1.0
-    depth: Annotated[float, Field(gt=0)] = 1.0
+    width: Factor = 1.0
+    depth: Factor = 1.0
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     pretrained: Pretrained | None = None
     freeze: Literal[2, 4, 8, 16, 32] | None = None

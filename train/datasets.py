@@ -91,7 +91,7 @@ def inspect_dataset(entry: DatasetEntry) -> Inspection:
 
 
 def count_classes(datasets: list[Dataset], sample: int = 200) -> list[float]:
-    """Class shares over the recipe's mix, from up to `sample` evenly spaced pictures of each data set."""
+    """Class shares over the recipe's mix, from evenly spaced pictures of each data set: `sample` to twice that."""
     shares = np.zeros(len(CLASS_NAMES))
     total = sum(item.entry.weight for item in datasets)
     for item in datasets:

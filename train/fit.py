@@ -243,6 +243,7 @@ def fit_recipe(recipe: Recipe, folder: Path, *, resume: bool = False) -> dict[st
             )
         if recipe.teacher is not None and run.is_taught_by_another(recipe.teacher.model):
             log.warning("%s: goes on with the teacher it began with, which %s is not", folder, recipe.teacher.model)
+        run.move(recipe)
     else:
         run = RunFolder.create(folder, recipe)
     trainer = Trainer(recipe, run)

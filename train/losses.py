@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-#: The network answers on a grid of 4 pixels; one pixel in 3 each way meets every cell of it.
-LOVASZ_STRIDE = 3
+#: One sample for each of the network's answers: they come at stride 4, the labels at LABEL_STRIDE.
+LOVASZ_STRIDE = 2
 
 
 def balance_classes(shares: Sequence[float], power: float) -> list[float]:

@@ -183,7 +183,7 @@ def _list_pictures(clip: Path, conditions: Conditions) -> Iterator[tuple[int, Im
     """Every `every`-th frame: its number, the picture, and the frames before and after it as far as there are any."""
     gap = NEIGHBOUR_GAP if conditions.neighbours else 0
     window: deque[tuple[int, Image] | None] = deque([None] * (2 * gap + 1), maxlen=2 * gap + 1)
-    with open_source(str(clip), live=False) as source:
+    with open_source(str(clip.absolute()), live=False) as source:
         # A picture comes out `gap` frames late, so that the one after it is there; the last ones after the end.
         for item in chain(enumerate(_read_all(source)), [None] * gap):
             window.append(item)

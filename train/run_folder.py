@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -20,7 +21,7 @@ import yaml
 
 from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError, explain
 from edgeseg.hand_over import CARD_NAME, NETWORK_NAME, ORIGIN_NAME, RECIPE_NAME, fingerprint
-from edgeseg.model_card import ModelCard
+from edgeseg.model_card import ModelCard, parse_card
 from train.config import Recipe
 
 
@@ -64,7 +65,7 @@ class RunFolder:
             ):
                 run.write_bytes(target, read_teacher(source))
         # Last: the recipe is what makes the folder a run, so a kill in here leaves none and --resume starts anew.
-        run.write_text(run.recipe_file, yaml.safe_dump(json.loads(recipe.model_dump_json()), sort_keys=False))
+        run.write_bytes(run.recipe_file, _dump(recipe))
         return run
 
     @classmethod
@@ -78,6 +79,20 @@ class RunFolder:
         except (ValueError, yaml.YAMLError) as error:
             raise DataError(f"{run.recipe_file}: not a recipe that this version can read: {error}") from error
 
+    def move(self, recipe: Recipe) -> None:
+        """Writes the run's recipe again, the files of which lie elsewhere by now.
+
+        The card first, which is then of what the folder will be: a kill between the two leaves the old recipe, and the
+        next --resume comes here again.
+        """
+        text = _dump(recipe)
+        if text == self.recipe_file.read_bytes():
+            return
+        if self.best_file.is_file() and self.card_file.is_file():
+            card = parse_card(self.card_file.read_bytes(), str(self.card_file))
+            self.write_card(card.model_copy(update={"training_sha256": fingerprint(self.path, recipe=text)}))
+        self.write_bytes(self.recipe_file, text)
+
     def prepare(self) -> None:
         """Makes the folder. Raises SinkUnavailableError when it cannot be made."""
         try:
@@ -87,14 +102,22 @@ class RunFolder:
             raise SinkUnavailableError(f"{self.path}: {reason}") from error
 
     def read_origin(self) -> tuple[str | None, str | None]:
-        """The sha256 of the weights that the run started from, and of its teacher; None where there is none."""
-        started = json.loads(self.run_file.read_text("utf-8")).get("pretrained_sha256")
+        """The sha256 of the weights that the run started from, and of its teacher; None where there is none.
+
+        Raises InputNotFoundError or DataError when run.json is missing or damaged.
+        """
+        try:
+            started = json.loads(self.run_file.read_bytes()).get("pretrained_sha256")
+        except OSError as error:
+            raise InputNotFoundError(f"{self.run_file}: cannot be read: {explain(error)}; a run needs it") from error
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{self.run_file}: not what a run says of its start: {error}") from error
         taught = hashlib.sha256(self.teacher_file.read_bytes()).hexdigest() if self.teacher_file.is_file() else None
         return started, taught
 
     def is_taught_by_another(self, path: Path) -> bool:
         """Whether there is a teacher at `path`, and it is another one than the run began with."""
-        return path.is_file() and path.read_bytes() != self.teacher_file.read_bytes()
+        return path.is_file() and path.read_bytes() != read_teacher(self.teacher_file)
 
     def write(self, path: Path, save: Callable[[BinaryIO], object]) -> None:
         """As replace_file()."""
@@ -123,9 +146,11 @@ class RunFolder:
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Rewrites metrics.csv: one row an epoch."""
-        lines = [",".join(rows[0])]
-        lines += [",".join(f"{row[name]:.6g}" for name in rows[0]) for row in rows]
-        self.write_text(self.metrics_file, "\n".join(lines) + "\n")
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(rows[0])
+        table.writerows([f"{row[name]:.6g}" for name in rows[0]] for row in rows)
+        self.write_text(self.metrics_file, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, float]]:
         """The rows of metrics.csv, empty before the first epoch."""
@@ -135,8 +160,12 @@ class RunFolder:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
 
     def fingerprint(self) -> str:
-        """sha256 over recipe.yaml, run.json and best.keras, one after the other: none of them changes afterwards."""
+        """sha256 over recipe.yaml, run.json and best.keras, one after the other; move() alone changes one of them."""
         return fingerprint(self.path)
+
+
+def _dump(recipe: Recipe) -> bytes:
+    return yaml.safe_dump(json.loads(recipe.model_dump_json()), sort_keys=False).encode("utf-8")
 
 
 def replace_file(path: Path, save: Callable[[BinaryIO], object]) -> None:

@@ -144,7 +144,7 @@ def _read_pictures(places: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
     for place in places:
         if not place.exists():
             raise InputNotFoundError(f"{place}: no such video or folder of pictures")
-        with open_source(str(place), live=False) as source:
+        with open_source(str(place.absolute()), live=False) as source:
             frames = iter(source.read, None)
             step = max(1, (source.frame_count or PICTURES) // PICTURES)
             for frame in islice(frames, 0, step * PICTURES, step):

@@ -41,7 +41,7 @@ def test_a_design_that_there_is_not_is_told(text: str, said: str) -> None:
     ("arguments", "said"),
     [
         (["nano:width=nan"], "nano:width=nan: cannot convert float NaN to integer"),
-        (["nano", "--rounds", "3"], "--rounds 3: a comparison needs 10 or more"),
+        (["nano", "--rounds", "3"], "a benchmark needs at least 10 rounds, got 3"),
         (["nano", "--size", "large"], "--size large: is not a size"),
     ],
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
 import pytest
 
-from benchmarks.pareto import Point, draw, front, read_peer, read_references
+from benchmarks.pareto import Point, draw, front, main, read_peer, read_references
 from benchmarks.yardstick import NAME
 from edgeseg.errors import DataError
 
@@ -50,6 +51,22 @@ def test_another_file_is_refused_by_its_name(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match=r"wrong\.json: not what"):
         read_peer(str(path))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["--rounds", "3"], "at least 10 rounds"),
+        (["--out", "no-such-folder/x.png"], "--out no-such-folder/x.png"),
+        (["--out", "x.json"], "--out x.json"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_measured(
+    wrong: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pareto", "--dataset", "none", "--mapping", "camvid", *wrong])
+    assert main() == 2
+    assert f"pareto: error: {says}" in capsys.readouterr().err.replace("a benchmark needs ", "")
 
 
 def test_every_point_is_drawn_inside_the_picture(tmp_path: Path) -> None:

@@ -20,6 +20,13 @@ def test_the_exit_code_is_that_of_the_bar(
     assert f"; the bar is {float(bar)}" in capsys.readouterr().out
 
 
+def test_building_alone_says_where_to(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["yardstick", "--build-only"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "--build-only needs --keep" in capsys.readouterr().err
+
+
 def test_a_model_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["yardstick", "--keep", str(SMALL_BUNDLED_MODEL), "--model", "none.tflite"])
     assert main() == 66

@@ -48,6 +48,13 @@ def test_the_mean_of_all_but_the_first_class_may_lose_three_tenths(vehicle: floa
     assert (mean.subject, mean.allowed, mean.passed) == ("mean", "at most 0.3 points", passed)
 
 
+def test_the_mean_leaves_out_the_first_class_also_where_it_does_not_occur() -> None:
+    before = {"other": math.nan, "road": 0.9, "vehicle": 0.8, "person": 0.7}
+    # 0.55, 0.2 and 0.2 points: 0.32 in the mean.
+    *_, mean = judge_loss(before, {"other": math.nan, "road": 0.8945, "vehicle": 0.798, "person": 0.698})
+    assert (mean.subject, mean.measured, mean.passed) == ("mean", "-0.32 points", False)
+
+
 def test_a_finding_says_on_which_data_it_was_made() -> None:
     assert [item.subject for item in judge_loss({"road": 0.9}, {"road": 0.9}, "camvid val")] == [
         "class road on camvid val",

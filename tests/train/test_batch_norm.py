@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from train.architectures import build_network
-from train.batch_norm import FusedBatchNormalization, fuse_normalisation
+from train.batch_norm import FusedBatchNormalization, estimate_statistics, fuse_normalisation
 
 SHAPE = (4, 6, 5, 3)
 
@@ -68,3 +68,19 @@ def test_a_network_keeps_its_weights_their_order_and_its_dropout() -> None:
     assert not any(type(layer) is layers.BatchNormalization for layer in fused.layers)
     picture = np.random.default_rng(2).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
     np.testing.assert_allclose(fused.predict_on_batch(picture), plain.predict_on_batch(picture), atol=1e-5)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_statistics_measured_anew_are_the_plain_mean_over_the_batches(fused: bool) -> None:
+    kind = FusedBatchNormalization if fused else layers.BatchNormalization
+    norms = [kind(name="norm"), kind(name="frozen", trainable=False)]
+    model = keras.Sequential([keras.Input(SHAPE[1:]), *norms])
+    for norm in norms:
+        norm.set_weights([np.ones(3), np.zeros(3), np.full(3, 7.0), np.full(3, 9.0)])  # of other weights
+    batches = [np.random.default_rng(seed).normal(seed, 1 + seed, SHAPE).astype(np.float32) for seed in range(3)]
+    estimate_statistics(model, batches)
+    mean, variance = norms[0].get_weights()[2:]
+    assert mean == pytest.approx(np.mean([batch.mean((0, 1, 2)) for batch in batches], axis=0), rel=1e-4, abs=1e-5)
+    assert variance == pytest.approx(np.mean([batch.var((0, 1, 2)) for batch in batches], axis=0), rel=1e-4)
+    assert norms[0].momentum == kind().momentum
+    assert norms[1].get_weights()[2] == pytest.approx(np.full(3, 7.0))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ def test_a_mapping_file_is_found_beside_the_recipe(tmp_path: Path, recipe_fields
         ),
         ({"datasets": []}, "datasets"),
         ({"augmentation": {"corruption_strength": [2, 1]}}, "augmentation: .*weakest and the strongest"),
+        ({"augmentation": {"scale": [1.4, 0.85]}}, "augmentation: .*smallest and the largest"),
+        ({"width": 9}, "width: .*less than or equal to 8"),
+        ({"depth": math.inf}, "depth: .*finite number"),
+        ({"datasets": [{"name": "a", "root": ".", "mapping": "x", "weight": math.inf}]}, "datasets.0.weight: .*finite"),
+        ({"optimizer": {"lr": math.inf}}, "optimizer.lr: .*finite"),
         ({"teacher": {"model": "small.tflite"}}, r"teacher: .*small\.tflite is no \.keras file"),
         ({"augmentation": {"flip_p": 1.5}}, "augmentation.flip_p"),
         (

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
+from convert.trained import read_trained
 from edgeseg.errors import DataError, UsageError
 from edgeseg.model_card import ModelCard
 from tests.train.conftest import recipe_of, write_recipe, write_teacher
@@ -137,6 +138,13 @@ def test_a_run_folder_holds_everything_and_the_network_learns(finished: Finished
 
     # The fingerprint can be computed again from what the folder holds.
     assert RunFolder(run).fingerprint() == card.training_sha256
+
+    # Data that moved: the run knows, and so do the commands that read its recipe.
+    shutil.copytree(recipe.datasets[0].root, tmp_path / "moved")
+    moved = {"datasets": tuple(item.model_copy(update={"root": tmp_path / "moved"}) for item in recipe.datasets)}
+    fit_recipe(recipe.model_copy(update=moved), run, resume=True)
+    assert RunFolder.open(run)[1].datasets[0].root == tmp_path / "moved"
+    assert read_trained(run).card.training_sha256 == RunFolder(run).fingerprint() != card.training_sha256
 
     other = recipe.model_copy(update={"seed": 9})
     with pytest.raises(UsageError, match="other values of seed"):

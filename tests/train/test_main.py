@@ -54,7 +54,11 @@ def test_check_names_every_broken_pair_at_once(
     root = write_streets(tmp_path / "streets", 4)
     (root / "labels" / "drive0_000.png").unlink()
     (root / "images" / "drive1_001.jpg").write_bytes(b"")
-    recipe_fields["datasets"] = [{"name": "broken", "root": str(root), "mapping": "edgeseg"}]
+    split = {"group": "^(drive[0-9]+)", "every": 2}
+    # Split between the two, the folder is looked through twice, but each fault is told once.
+    for role, part in (("datasets", "kept"), ("validation", "held_out")):
+        entry = {"name": "broken", "root": str(root), "mapping": "edgeseg", "split": {**split, "part": part}}
+        recipe_fields[role] = [entry]
     assert main(["check", str(write_recipe(tmp_path / "recipe.yaml", recipe_fields))]) == 65
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 3

@@ -180,6 +180,18 @@ def test_what_would_mix_things_up_is_refused(drive: Path, teacher: TrainedNetwor
         label_clips([drive], teacher, tmp_path / "file" / "x", Conditions())
 
 
+def test_a_folder_called_a_number_is_no_camera(
+    teacher: TrainedNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As KITTI's drives are called."""
+    (tmp_path / "0001").mkdir()
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / "0001" / f"{number}.png"), draw_frame(number)[0])
+    monkeypatch.chdir(tmp_path)
+    found = label_clips([Path("0001")], teacher, tmp_path / "out", Conditions(every=1))
+    assert found.seen == 3
+
+
 def test_the_command_prints_the_line_for_the_recipe(
     drive: Path, teacher: TrainedNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

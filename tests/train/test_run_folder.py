@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from convert.trained import read_trained
 from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError
+from edgeseg.model_card import ModelCard
 from tests.train.conftest import write_recipe
 from train.config import Recipe, load_recipe
 from train.run_folder import RunFolder
@@ -61,11 +63,53 @@ def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert run.read_metrics() == []
     rows = [
-        {"epoch": 0, "loss": 2.5, "streets_person": float("nan")},
-        {"epoch": 1, "loss": 1.25, "streets_person": 0.5},
+        {"epoch": 0, "loss": 2.5, "streets, by day_person": float("nan")},
+        {"epoch": 1, "loss": 1.25, "streets, by day_person": 0.5},
     ]
     run.write_metrics(rows)
     assert run.read_metrics() == [pytest.approx(row, nan_ok=True) for row in rows]
+
+
+def test_a_run_whose_data_moved_says_so_and_its_card_stays_its_own(tmp_path: Path, recipe: Recipe) -> None:
+    run = RunFolder.create(tmp_path / "run", recipe)
+    run.best_file.write_bytes(b"a network")
+    card = ModelCard(name="edgeseg-tiny", input_hw=(96, 128), quantization="float32", training_sha256=run.fingerprint())
+    run.write_card(card)
+    moved = recipe.model_copy(
+        update={"datasets": tuple(item.model_copy(update={"root": tmp_path / "new"}) for item in recipe.datasets)}
+    )
+    write_bytes = run.write_bytes
+
+    def killed(path: Path, data: bytes) -> None:
+        if path == run.recipe_file:
+            raise KeyboardInterrupt
+        write_bytes(path, data)
+
+    run.write_bytes = killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run.move(moved)
+    run.write_bytes = write_bytes  # type: ignore[method-assign]
+    run.move(moved)
+    opened, found = RunFolder.open(run.path)
+    assert found == moved
+    assert read_trained(run.path).card.training_sha256 == opened.fingerprint() != card.training_sha256
+    before = run.recipe_file.stat().st_mtime_ns
+    run.move(moved)
+    assert run.recipe_file.stat().st_mtime_ns == before
+
+
+def test_what_a_run_lacks_is_named(tmp_path: Path, recipe: Recipe) -> None:
+    run = RunFolder.create(tmp_path / "run", recipe)
+    with pytest.raises(InputNotFoundError, match=r"best\.keras: cannot be read: .*; a run needs it"):
+        run.fingerprint()
+    with pytest.raises(InputNotFoundError, match=r"teacher\.keras: cannot be read"):
+        run.is_taught_by_another(run.recipe_file)
+    run.run_file.write_text("[]")
+    with pytest.raises(DataError, match=r"run\.json: not what a run says"):
+        run.read_origin()
+    run.run_file.unlink()
+    with pytest.raises(InputNotFoundError, match=r"run\.json: cannot be read"):
+        run.read_origin()
 
 
 def test_a_folder_without_an_epoch_is_begun_again(tmp_path: Path, recipe: Recipe) -> None:
