@@ -38,7 +38,7 @@ class GroupSplit(Part):
 def select_pairs(pairs: Sequence[Pair], split: GroupSplit | None) -> list[Pair]:
     """The pairs on one side of a split by drives; all of them without a split.
 
-    Raises DataError for a picture whose name does not tell its drive.
+    Raises DataError for a picture whose name does not tell its drive, and when all drives are on the other side.
     """
     if split is None:
         return list(pairs)
@@ -51,4 +51,7 @@ def select_pairs(pairs: Sequence[Pair], split: GroupSplit | None) -> list[Pair]:
     chosen = [
         name for index, name in enumerate(sorted(groups)) if (index % split.every == 0) == (split.part == "held_out")
     ]
+    if groups and not chosen:
+        where = pairs[0].image.parent.parent
+        raise DataError(f"{where}: the split leaves no pictures as {split.part}; change its `every` or `group`")
     return [pair for name in chosen for pair in groups[name]]

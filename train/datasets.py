@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
-from edgeseg.errors import DataError, EdgesegError
+from edgeseg.errors import EdgesegError
 from edgeseg.labels import LabelMapping, Pair, find_pairs, read_pair, scan_pairs
 from edgeseg.splits import select_pairs
 from train.augment import OUTSIDE_INDEX, random_look, random_view
@@ -41,10 +41,7 @@ class Dataset:
         """Finds the pairs. Raises DataError or InputNotFoundError that name what is missing."""
         mapping = LabelMapping.load(entry.mapping)
         pairs = find_pairs(entry.root / "images", entry.root / "labels", mapping)
-        pairs = select_pairs(pairs, entry.split)
-        if not pairs:
-            raise DataError(f"{entry.root}: the split leaves no pictures for '{entry.name}'; change `every` or `group`")
-        return cls(entry, mapping, tuple(pairs))
+        return cls(entry, mapping, tuple(select_pairs(pairs, entry.split)))
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """One picture (H, W, 3) uint8 BGR and its classes (H, W) uint8."""

@@ -32,6 +32,12 @@ def test_a_name_that_tells_no_drive_is_named() -> None:
         select_pairs([*PAIRS, Pair("other", Path("other.jpg"), Path("x.png"))], split("kept"))
 
 
+def test_a_single_drive_leaves_nothing_to_learn_from() -> None:
+    with pytest.raises(DataError, match="the split leaves no pictures as kept"):
+        select_pairs(PAIRS[:2], split("kept"))
+    assert select_pairs(PAIRS[:2], split("held_out")) == PAIRS[:2]
+
+
 @pytest.mark.parametrize("group", ["(", "drive", "(a)(b)"])
 def test_a_group_must_capture_one_thing(group: str) -> None:
     with pytest.raises(ValidationError, match="`group`"):
