@@ -26,7 +26,8 @@ from benchmarks.yardstick import NAME, build_apart
 from edgeseg import benchmark
 from edgeseg.errors import DataError, EdgesegError, SinkUnavailableError, UsageError, explain
 from edgeseg.evaluate import evaluate
-from edgeseg.labels import LabelMapping
+from edgeseg.labels import LabelMapping, find_pairs
+from edgeseg.model_card import read_card
 from edgeseg.segmenter import Segmenter
 
 REFERENCES = Path(__file__).with_name("references.yaml")
@@ -157,10 +158,14 @@ def main() -> int:
         if options.out.suffix != ".png" or not options.out.parent.is_dir():
             raise UsageError(f"--out {options.out}: give the name of a .png in a folder that is there")
         mapping = LabelMapping.load(options.mapping)
+        models = options.model or sorted(bundled)
+        find_pairs(options.dataset / "images", options.dataset / "labels", mapping)
+        for model in models:
+            read_card(model)
         points = read_references() + [read_peer(given) for given in options.peer]
         with tempfile.TemporaryDirectory() as folder:
             yardstick = build_apart(options.yardstick or Path(folder) / "yardstick.tflite")
-            for model in options.model or sorted(bundled):
+            for model in models:
                 points.append(measure(model, options.dataset, mapping, yardstick, options.rounds))
         try:
             draw(points, options.out)

@@ -81,6 +81,7 @@ def main() -> int:
             build(path)
             return 0
         try:
+            benchmark.check_rounds(arguments.rounds)  # before the yardstick is built
             found = benchmark.run(arguments.model, build_apart(path), rounds=arguments.rounds).comparison
         except EdgesegError as error:
             print(f"yardstick: error: {error}", file=sys.stderr)

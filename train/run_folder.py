@@ -83,14 +83,15 @@ class RunFolder:
         """Writes the run's recipe again, the files of which lie elsewhere by now.
 
         The card first, which is then of what the folder will be: a kill between the two leaves the old recipe, and the
-        next --resume comes here again.
+        next --resume comes here again. A card that is not of best.keras stays so, for conversion to refuse.
         """
         text = _dump(recipe)
         if text == self.recipe_file.read_bytes():
             return
         if self.best_file.is_file() and self.card_file.is_file():
             card = parse_card(self.card_file.read_bytes(), str(self.card_file))
-            self.write_card(card.model_copy(update={"training_sha256": fingerprint(self.path, recipe=text)}))
+            if card.training_sha256 == self.fingerprint():
+                self.write_card(card.model_copy(update={"training_sha256": fingerprint(self.path, recipe=text)}))
         self.write_bytes(self.recipe_file, text)
 
     def prepare(self) -> None:

@@ -16,7 +16,7 @@ import yaml
 from numpy.typing import NDArray
 
 from convert.trained import read_trained
-from edgeseg.errors import DataError, UsageError
+from edgeseg.errors import DataError, InputNotFoundError, UsageError
 from edgeseg.model_card import ModelCard
 from tests.train.conftest import recipe_of, write_recipe, write_teacher
 from tests.train.runs import finish, read_rows, start_training
@@ -142,7 +142,12 @@ def test_a_run_folder_holds_everything_and_the_network_learns(finished: Finished
     # Data that moved: the run knows, and so do the commands that read its recipe.
     shutil.copytree(recipe.datasets[0].root, tmp_path / "moved")
     moved = {"datasets": tuple(item.model_copy(update={"root": tmp_path / "moved"}) for item in recipe.datasets)}
-    fit_recipe(recipe.model_copy(update=moved), run, resume=True)
+    nowhere = {"datasets": tuple(item.model_copy(update={"root": tmp_path / "typo"}) for item in recipe.datasets)}
+    with pytest.raises(InputNotFoundError, match="typo"):
+        fit_recipe(recipe.model_copy(update=nowhere), run, resume=True)
+    assert RunFolder.open(run)[1] == recipe
+    fit_recipe(recipe.model_copy(update={**moved, "workers": recipe.workers + 1}), run, resume=True)
+    assert RunFolder.open(run)[1].workers == recipe.workers
     assert RunFolder.open(run)[1].datasets[0].root == tmp_path / "moved"
     assert read_trained(run).card.training_sha256 == RunFolder(run).fingerprint() != card.training_sha256
 

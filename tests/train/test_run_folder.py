@@ -70,7 +70,9 @@ def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert run.read_metrics() == [pytest.approx(row, nan_ok=True) for row in rows]
 
 
-def test_a_run_whose_data_moved_says_so_and_its_card_stays_its_own(tmp_path: Path, recipe: Recipe) -> None:
+def test_a_run_whose_data_moved_says_so_and_its_card_stays_its_own(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = RunFolder.create(tmp_path / "run", recipe)
     run.best_file.write_bytes(b"a network")
     card = ModelCard(name="edgeseg-tiny", input_hw=(96, 128), quantization="float32", training_sha256=run.fingerprint())
@@ -78,17 +80,20 @@ def test_a_run_whose_data_moved_says_so_and_its_card_stays_its_own(tmp_path: Pat
     moved = recipe.model_copy(
         update={"datasets": tuple(item.model_copy(update={"root": tmp_path / "new"}) for item in recipe.datasets)}
     )
-    write_bytes = run.write_bytes
+    written: list[Path] = []
+    write_bytes = RunFolder.write_bytes
 
-    def killed(path: Path, data: bytes) -> None:
-        if path == run.recipe_file:
+    def killed(self: RunFolder, path: Path, data: bytes) -> None:
+        """A kill after the first of the two files, whichever that is."""
+        if written:
             raise KeyboardInterrupt
-        write_bytes(path, data)
+        written.append(path)
+        write_bytes(self, path, data)
 
-    run.write_bytes = killed  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        run.move(moved)
-    run.write_bytes = write_bytes  # type: ignore[method-assign]
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.move(moved)
     run.move(moved)
     opened, found = RunFolder.open(run.path)
     assert found == moved
@@ -96,6 +101,11 @@ def test_a_run_whose_data_moved_says_so_and_its_card_stays_its_own(tmp_path: Pat
     before = run.recipe_file.stat().st_mtime_ns
     run.move(moved)
     assert run.recipe_file.stat().st_mtime_ns == before
+    # A card that is of another best.keras, after a kill between the two, does not become one of this.
+    run.best_file.write_bytes(b"a better network")
+    run.move(recipe)
+    with pytest.raises(DataError, match="is not of this best"):
+        read_trained(run.path)
 
 
 def test_what_a_run_lacks_is_named(tmp_path: Path, recipe: Recipe) -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 import pytest
 
 from edgeseg.server.access_config import Access
 from edgeseg.server.passwords import PasswordHash
 from tests.edgeseg.server.live import Drive, Site, Viewer
-
-if TYPE_CHECKING:
-    pass
 from tests.edgeseg.server.seen import OpenPage, text_of, wait_for_color, wait_for_kind, wait_until_it_moves
 
 pytestmark = pytest.mark.browser

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from edgeseg.corridors import FILE_NAME
 from tests.edgeseg.server.live import Drive, PathSite
-
-if TYPE_CHECKING:
-    pass
 from tests.edgeseg.server.seen import OpenPage, text_of, wait_for_kind
 
 pytestmark = pytest.mark.browser

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,9 +10,6 @@ from edgeseg.sinks import mp4
 from edgeseg.sinks.video import VideoSink
 from tests.edgeseg.results import make_drive, write_all
 from tests.edgeseg.server.live import Drive, Site
-
-if TYPE_CHECKING:
-    pass
 from tests.edgeseg.server.seen import OpenPage, wait_for_color, wait_for_kind, wait_until_it_moves
 
 pytestmark = pytest.mark.browser
