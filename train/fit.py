@@ -243,13 +243,12 @@ def fit_recipe(recipe: Recipe, folder: Path, *, resume: bool = False) -> dict[st
             )
         if recipe.teacher is not None and run.is_taught_by_another(recipe.teacher.model):
             log.warning("%s: goes on with the teacher it began with, which %s is not", folder, recipe.teacher.model)
-        # After the data sets are opened: a wrong --data takes the right places from nobody.
-        trainer = Trainer(recipe, run)
-        run.move(recipe.model_copy(update={"workers": started.workers}))
     else:
-        run = RunFolder.create(folder, recipe)
-        trainer = Trainer(recipe, run)
+        run, started = RunFolder.create(folder, recipe), recipe
+    trainer = Trainer(recipe, run)
     if run.checkpoint_file.exists():
+        # Now that the data sets are open: a wrong --data takes the right places from nobody.
+        run.move(recipe.model_copy(update={"workers": started.workers}))
         trainer.resume()
     else:
         trainer.start()

@@ -37,14 +37,15 @@ def test_smoothed_labels_give_every_class_a_share() -> None:
     assert float(loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_ignored_pixels_do_not_count() -> None:
+@pytest.mark.parametrize("lovasz", [0.0, 2.0])
+def test_ignored_pixels_do_not_count(lovasz: float) -> None:
     rng = np.random.default_rng(2)
     labels = rng.integers(0, 4, (1, 8, 8)).astype(np.uint8)
     labels[:, 4:] = 255
     logits = rng.normal(size=(1, 8, 8, 4)).astype(np.float32)
     changed = logits.copy()
     changed[:, 4:] = rng.normal(size=(1, 4, 8, 4)) * 10
-    loss = SegmentationLoss([1, 1, 1, 1])
+    loss = SegmentationLoss([1, 1, 1, 1], lovasz=lovasz)
     assert float(loss(labels, logits)) == pytest.approx(float(loss(labels, changed)), rel=1e-5)
 
 
@@ -106,15 +107,12 @@ def test_lovasz_is_the_sum_over_the_sorted_errors() -> None:
     assert float(lovasz_softmax(probs, truth)) == pytest.approx(np.mean(expected), abs=1e-5)
 
 
-def test_lovasz_is_added_and_blind_to_what_is_ignored() -> None:
+def test_lovasz_is_added_of_every_second_pixel() -> None:
     rng = np.random.default_rng(8)
     labels = rng.integers(0, 4, (2, 12, 12)).astype(np.uint8)
     labels[:, 6:] = 255
     logits = rng.normal(size=(2, 12, 12, 4)).astype(np.float32)
-    changed = logits.copy()
-    changed[:, 6:] = rng.normal(size=(2, 6, 12, 4)) * 10
     loss = SegmentationLoss([1, 1, 1, 1], lovasz=2.0)
-    assert float(loss(labels, logits)) == pytest.approx(float(loss(labels, changed)), rel=1e-5)
     # Every second pixel each way, from the second on, and without the first class.
     shifted = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     seen = labels[:, 1:6:2, 1::2]

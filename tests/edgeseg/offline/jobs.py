@@ -50,14 +50,14 @@ class Workplace:
         self.told = Told()
 
     def run(self, *inputs: Path, stop_at: int | None = None, **choices: Any) -> Report:
+        self.told = Told(lambda done: job.stop() if done == stop_at else None)
         job = OfflineJob(
             inputs,
             self.out,
             model=self.model,
             choices=Choices(**choices),
-            progress=Told(lambda done: job.stop() if done == stop_at else None),
+            progress=self.told,
         )
-        self.told = job._progress  # type: ignore[assignment]
         return job.run()
 
     def records(self, name: str) -> list[dict[str, Any]]:
