@@ -29,7 +29,7 @@ from train.datasets import BatchLoader, Dataset, Mixer, count_classes
 from train.distill import Distillation, load_teacher, make_distillation
 from train.learner import make_learner
 from train.losses import SegmentationLoss, balance_classes
-from train.pretrained import load_earlier, load_encoder
+from train.pretrained import load_earlier, load_encoder, require_weights
 from train.report import write_report
 from train.result import (
     describe_network,
@@ -244,6 +244,8 @@ def fit_recipe(recipe: Recipe, folder: Path, *, resume: bool = False) -> dict[st
         if recipe.teacher is not None and run.is_taught_by_another(recipe.teacher.model):
             log.warning("%s: goes on with the teacher it began with, which %s is not", folder, recipe.teacher.model)
     else:
+        if recipe.pretrained is not None:
+            require_weights(recipe.pretrained.path)
         run, started = RunFolder.create(folder, recipe), recipe
     trainer = Trainer(recipe, run)
     if run.checkpoint_file.exists():

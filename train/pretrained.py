@@ -16,6 +16,13 @@ from train.batch_norm import neutralise, renew_statistics
 from train.network_file import read_keras
 
 
+def require_weights(path: Path) -> None:
+    """Raises InputNotFoundError when there is no file at `path` to start from."""
+    if not path.is_file():
+        missing = "network to start from; train it first" if path.suffix == ".keras" else "file of pretrained weights"
+        raise InputNotFoundError(f"{path}: no such {missing}")
+
+
 def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.float32]]) -> int:
     """Loads the encoder's convolutions in graph order and gives each one a batch norm that changes nothing.
 
@@ -25,8 +32,7 @@ def load_encoder(model: keras.Model, path: Path, batches: Iterable[NDArray[np.fl
 
     Returns the number of layers loaded. Raises DataError when the shapes do not fit the network.
     """
-    if not path.is_file():
-        raise InputNotFoundError(f"{path}: no such file of pretrained weights")
+    require_weights(path)
     arrays = _read_arrays(path)
     kernels = [key for key in arrays if key.split("|")[0].endswith("_w")]
     biases = {key.split("_")[0]: array for key, array in arrays.items() if key.split("|")[0].endswith("_b")}
@@ -69,8 +75,7 @@ def load_earlier(model: keras.Model, path: Path, *, partial: bool = False) -> li
     anew. Raises InputNotFoundError when there is none, DataError when it is damaged or of another architecture, or when
     not even a part of it fits.
     """
-    if not path.is_file():
-        raise InputNotFoundError(f"{path}: no such network to start from; train it first")
+    require_weights(path)
     earlier = {layer.name: layer for layer in read_keras(path).layers}
     fitting, anew = [], []
     for layer in model.layers:

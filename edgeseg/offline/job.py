@@ -118,8 +118,9 @@ class OfflineJob:
         report = Report()
         with self._progress as progress, Segmenter(self._model, self._threads) as segmenter:
             model_sha256 = hashlib.sha256(segmenter.path.read_bytes()).hexdigest()
-            prepare_folder(self._out)
             plan = plan_items(self._inputs, self._out)
+            if plan.items:
+                prepare_folder(self._out)
             for path in plan.left_out:
                 progress.say(f"{path}: left out, an earlier run made it")
             for error in plan.errors:

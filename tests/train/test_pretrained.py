@@ -92,6 +92,15 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
             load_encoder(network, tmp_path / "wrong.npz", pictures())
 
 
+def test_a_run_without_its_start_leaves_no_folder(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    for name, says in (("tiny.keras", "no such network to start from"), ("w.npz", "no such file of pretrained weights")):
+        start = {"path": str(tmp_path / name), "source": "an earlier run", "licence": "drawn by the test"}
+        recipe = load_recipe(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "pretrained": start}))
+        with pytest.raises(InputNotFoundError, match=says):
+            fit_recipe(recipe, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
 def test_a_run_starts_from_all_weights_of_an_earlier_one(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
     write_teacher(tmp_path / "wide")
     start = {"path": str(tmp_path / "tiny.keras"), "source": "an earlier run", "licence": "drawn by the test"}

@@ -31,6 +31,11 @@ def test_a_broken_file_among_many_is_named_and_the_others_are_done(work: Workpla
     assert "text.partial" not in list_names(work.out)
 
 
+def test_an_input_that_is_not_there_makes_no_folder(work: Workplace) -> None:
+    assert work.run(work.folder / "gone.mp4").exit_code == InputNotFoundError.exit_code
+    assert not work.out.exists()
+
+
 def test_a_broken_picture_in_a_folder_is_named_and_the_others_are_done(
     work: Workplace, street: NDArray[np.uint8]
 ) -> None:
