@@ -29,7 +29,8 @@ from edgeseg.sources import PICTURE_SUFFIXES
 from edgeseg.truth import CameraTruth, Condition
 from edgeseg.truth.camera_truth import LOOK_EVERY_NS, see_nothing
 from edgeseg.truth.signs import read_signs, shrink
-from train.augment import add_haze, add_noise, add_rain, darken, recompress
+from train.augment import add_haze, add_rain, darken
+from train.corruptions import add_noise, recompress
 
 DRIVE = Path(__file__).parents[1] / "examples" / "drive" / "highway.mp4"
 GOOD: dict[str, Callable[[Image, Generator], Image]] = {

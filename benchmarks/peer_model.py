@@ -27,6 +27,8 @@ NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
 Layout = Literal["nhwc", "nchw"]
+#: What the numbers in a mask of one byte a pixel tell apart; far more than any segmenter of roads scores.
+MOST_CLASSES = 256
 
 
 class Runtime(Protocol):
@@ -135,7 +137,8 @@ class PeerModel:
     """A model whose classes become ours by a mapping: raw value `n` of the mapping is class `n` of the model.
 
     A class that the mapping ignores or does not name counts as `other` where it is predicted. Raises InputNotFoundError
-    when there is no such file, ModelError when it is no segmenter.
+    when there is no such file, ModelError when it is no segmenter or the mapping names classes that it has not,
+    UsageError when the habits are another model's.
     """
 
     def __init__(self, path: Path, classes: LabelMapping, habits: Habits, threads: int = 1) -> None:
@@ -156,14 +159,19 @@ class PeerModel:
             raise ModelError(f"{path}: takes {shapes}; a segmenter takes one picture of 3 colours")
         self._input = inputs[0]
         self.layout: Layout = habits.layout or ("nhwc" if self._input["shape"][3] == 3 else "nchw")
+        if self._input["shape"][3 if self.layout == "nhwc" else 1] != 3:
+            shape = tuple(map(int, self._input["shape"]))
+            raise UsageError(f"{path}: takes {shape}, which is not {self.layout}; leave --layout away")
         sides = self._input["shape"][1:3] if self.layout == "nhwc" else self._input["shape"][2:4]
         self.input_hw = int(sides[0]), int(sides[1])
         if habits.size_wh not in (None, self.input_hw[::-1]):
             raise UsageError(f"{path}: takes {self.input_hw[1]}x{self.input_hw[0]} alone; leave --size away")
         self._refuse_clipping()
-        self._table = _tabulate_classes(classes)
         # What an output holds, and for ONNX its shape, is known after an inference.
-        self._cells = self._infer(np.zeros((*self.input_hw, 3), np.uint8)).shape[:2]
+        raw = self._infer(np.zeros((*self.input_hw, 3), np.uint8))
+        self._cells = raw.shape[:2]
+        self._refuse_another_layout(raw.shape)
+        self._table = _tabulate_classes(classes, raw.shape[2] if raw.ndim == 3 else MOST_CLASSES, path)
 
     def predict(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Our classes at the picture's size, (H, W, 4): 1 for the class that the model's best one belongs to."""
@@ -190,6 +198,21 @@ class PeerModel:
         self.runtime.set_tensor(self._input["index"], self._encode(rgb))
         self.runtime.invoke()
         return self._read_raw()
+
+    def _refuse_another_layout(self, shape: tuple[int, ...]) -> None:
+        """Refuses scores (h, w, C) that lie otherwise than the input: then a side is taken for the classes."""
+        down, across = (side / cells for side, cells in zip(self.input_hw, shape[:2], strict=True))
+        # A cell is as wide as it is high, or nearly so where the sides of the input are no whole number of cells.
+        if not 0.5 <= down / across <= 2:
+            raise ModelError(
+                f"{self.path}: gives, read as {self.layout}, {shape[0]}x{shape[1]} cells for a picture of "
+                f"{self.input_hw[0]}x{self.input_hw[1]}; export it with scores in the layout of its input"
+            )
+        if len(shape) == 3 and shape[2] > MOST_CLASSES:
+            raise ModelError(
+                f"{self.path}: gives, read as {self.layout}, {shape[2]} classes, of which {MOST_CLASSES} are the most; "
+                "export it with scores in the layout of its input"
+            )
 
     def _refuse_clipping(self) -> None:
         """Refuses a normalisation of which a quantised input holds less than half, or less than 32 steps: nonsense."""
@@ -267,14 +290,18 @@ def _enlarge(raw: NDArray[Any], size_hw: tuple[int, int]) -> NDArray[Any]:
     return raw
 
 
-def _tabulate_classes(classes: LabelMapping) -> NDArray[np.uint8]:
-    """Our class by the model's class number, 0..255."""
+def _tabulate_classes(classes: LabelMapping, count: int, path: Path) -> NDArray[np.uint8]:
+    """Our class by the model's class number, 0 to count - 1. Raises ModelError when the mapping names one beyond."""
     if classes.values is None:
         raise UsageError(f"the mapping '{classes.name}' goes by colours; a model's classes are numbers (`values:`)")
-    table: NDArray[np.uint8] = np.zeros(256, np.uint8)
+    table: NDArray[np.uint8] = np.zeros(count, np.uint8)
     values: Mapping[Any, tuple[int, ...]] = classes.values
     for index, name in enumerate(CLASS_NAMES):
         for number in values.get(name, ()):
-            if number < 256:
-                table[number] = index
+            if number >= count:
+                raise ModelError(
+                    f"{path}: has the classes 0 to {count - 1}, but the mapping '{classes.name}' names {number}; "
+                    "give --classes that are this model's"
+                )
+            table[number] = index
     return table

@@ -1,18 +1,20 @@
 """Compares a segmentation model that nobody here made with ours: same pictures, same evaluation, same timing.
 
-    python -m benchmarks.peers MODEL.tflite|.onnx --classes cityscapes_trainids --dataset DIR --mapping camvid
+    python -m benchmarks.peers MODEL.tflite|.onnx --classes cityscapes_trainids_on_camvid --dataset DIR --mapping camvid
 
 `--classes` says, in the form of edgeseg/mappings, which class numbers of the model are ours; `--dataset` is a folder
-with images/ and labels/, `--mapping` what its labels mean. What the file does not say of itself (size, layout,
-normalisation, order of the colours) has a flag. Times are of the inference alone, taken in turns with the bundled nano
-and with MobileNetV2 1.0 224 INT8 (built by TensorFlow once, and kept where --yardstick says). ONNX wants
-`pip install -e '.[peers]'`.
+with images/ and labels/, `--mapping` what its labels mean. Both must agree on what a bicycle is: a model of Cityscapes'
+classes takes `cityscapes_trainids_on_camvid` on CamVid's labels, elsewhere `cityscapes_trainids`. What the file does
+not say of itself (size, layout, normalisation, order of the colours) has a flag. Times are of the inference alone,
+taken in turns with the bundled nano and with MobileNetV2 1.0 224 INT8 (built by TensorFlow once, and kept where
+--yardstick says). ONNX wants `pip install -e '.[peers]'`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -29,13 +31,14 @@ from benchmarks.yardstick import NAME as YARDSTICK
 from benchmarks.yardstick import build_apart
 from edgeseg import benchmark
 from edgeseg.classes import CLASS_NAMES
-from edgeseg.errors import EdgesegError, SinkUnavailableError, UsageError, explain
+from edgeseg.errors import EdgesegError, SinkUnavailableError, UsageError
 from edgeseg.evaluate import Evaluation, Predict, evaluate_pairs
 from edgeseg.fields import parse_size
 from edgeseg.labels import LabelMapping, Pair, find_pairs
 from edgeseg.model_card import read_flatbuffer
 from edgeseg.runtimes import open_interpreter
 from edgeseg.segmenter import Segmenter
+from edgeseg.sinks.files import prepare_folder, say_why
 
 
 @dataclass(frozen=True)
@@ -127,14 +130,14 @@ def _size(text: str) -> tuple[int, int]:
 
 def _channels(text: str) -> tuple[float, ...]:
     values = tuple(float(item) for item in text.split(","))
-    if len(values) not in (1, 3):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither one number nor three with commas between them")
+    if len(values) not in (1, 3) or not all(map(math.isfinite, values)):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither one finite number nor three with commas between them")
     return values * (3 // len(values))
 
 
 def _deviations(text: str) -> tuple[float, ...]:
     values = _channels(text)
-    if not all(0 < value < float("inf") for value in values):
+    if not all(value > 0 for value in values):
         raise argparse.ArgumentTypeError(f"{text!r}: what is divided by must be above 0")
     return values
 
@@ -176,6 +179,17 @@ def _read_habits(options: argparse.Namespace) -> Habits:
     return Habits(options.size, options.layout, options.bgr, mean, std, options.fit)
 
 
+def _prepare_file(path: Path) -> None:
+    """Sees, before minutes of measuring, that a file can be written. Raises SinkUnavailableError."""
+    if not path.exists():
+        prepare_folder(path.parent)
+        return
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise SinkUnavailableError(f"{path}: cannot be written: {say_why(error)}") from error
+
+
 def run(options: argparse.Namespace) -> Comparison:
     """What the command does; prints the tables."""
     benchmark.check_rounds(options.rounds)
@@ -183,6 +197,8 @@ def run(options: argparse.Namespace) -> Comparison:
     pairs = find_pairs(options.dataset / "images", options.dataset / "labels", mapping)
     peer = PeerModel(options.model, LabelMapping.load(options.classes), _read_habits(options), options.threads)
     with tempfile.TemporaryDirectory() as folder, Segmenter(options.against, options.threads) as segmenter:
+        if options.json is not None:
+            _prepare_file(options.json)
         yardstick = None
         if not options.no_yardstick:
             yardstick = build_apart(options.yardstick or Path(folder) / "yardstick.tflite")
@@ -196,7 +212,7 @@ def run(options: argparse.Namespace) -> Comparison:
         try:
             options.json.write_text(json.dumps(found.as_json(), indent=2, allow_nan=False) + "\n", "utf-8")
         except OSError as error:
-            raise SinkUnavailableError(f"{options.json}: cannot be written: {explain(error)}") from error
+            raise SinkUnavailableError(f"{options.json}: cannot be written: {say_why(error)}") from error
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
@@ -28,7 +28,7 @@ def describe(
     metrics: Mapping[str, Metrics],
     temperature: float = 1.0,
     offsets: tuple[float, ...] = (),
-    calibration: Calibration | None = None,
+    calibration: Sequence[Calibration] = (),
 ) -> ModelCard:
     """The card of one converted model.
 
@@ -44,7 +44,7 @@ def describe(
         "metrics": dict(metrics),
         "temperature": temperature,
         "offsets": offsets,
-        "calibration": calibration and calibration.model_dump(),
+        "calibration": [item.model_dump() for item in calibration],
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     return ModelCard.model_validate(trained.model_dump() | changes)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from convert.calibrate import choose_images, iterate_samples, list_images, spread
@@ -18,11 +17,11 @@ from convert.gate import enforce, judge_loss, judge_ops, tabulate
 from convert.graph import read_ops
 from convert.labelled import LabelledSet, open_all
 from convert.report import write_report
-from convert.scaling import Scaling, fit_scaling, sample_scores
 from convert.trained import Trained, read_trained
-from convert.verify import compare, pool
+from convert.verify import Comparison, Confidence, compare
 from edgeseg.errors import SinkUnavailableError, UsageError
 from edgeseg.model_card import Calibration, Metrics, ModelCard, read_card
+from edgeseg.scaling import Scaling, find_scaling
 from edgeseg.segmenter import Segmenter
 from edgeseg.sinks.files import prepare_folder, say_why
 
@@ -85,7 +84,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
     scalings: dict[Quantization, Scaling] = {"float32": as_trained, "int8": as_trained}
 
     def describe_model(
-        quantization: Quantization, metrics: dict[str, Metrics], calibration: Calibration | None = None
+        quantization: Quantization, metrics: dict[str, Metrics], calibration: Sequence[Calibration] = ()
     ) -> ModelCard:
         return describe(
             trained.card,
@@ -106,8 +105,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
             with _naming(request.out):
                 write_model(folder / "unscaled.tflite", flatbuffer, describe_model(quantization, {}))
             with Segmenter(folder / "unscaled.tflite") as segmenter:
-                samples = [sample_scores(segmenter, dataset.pairs, dataset.mapping) for dataset in datasets]
-        found = fit_scaling(*(np.concatenate(parts) for parts in zip(*samples, strict=True)))
+                found = find_scaling(segmenter.scores, [(dataset.pairs, dataset.mapping) for dataset in datasets])
         fold_scaling(model, found.temperature, found.offsets)
         scalings[quantization] = scaled.then(found)
 
@@ -144,7 +142,7 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
             flatbuffer: bytes,
             quantization: Quantization,
             metrics: dict[str, Metrics],
-            calibration: Calibration | None = None,
+            calibration: Sequence[Calibration] = (),
         ) -> Path:
             card = describe_model(quantization, metrics, calibration)
             path = folder / name_file(card)
@@ -155,14 +153,11 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
         # Both files need a card before the device's Segmenter takes them, and figures before they leave this folder.
         float_path, int8_path = write(float_bytes, "float32", {}), write(int8_bytes, "int8", {})
         comparisons = [compare(float_path, int8_path, dataset, console) for dataset in datasets]
-        names = " and ".join(dataset.name for dataset in datasets)
         was = {item.before.dataset: item.before.metrics() for item in comparisons}
         now = {item.after.dataset: item.after.metrics() for item in comparisons}
-        float_confidence = pool(item.float_confidence for item in comparisons)
-        int8_confidence = pool(item.int8_confidence for item in comparisons)
-        write(float_bytes, "float32", was, float_confidence.calibration(names))
+        write(float_bytes, "float32", was, _list_calibration(comparisons, lambda item: item.float_confidence))
         figures = now | {f"{name}, float32": found for name, found in was.items()}
-        write(int8_bytes, "int8", figures, int8_confidence.calibration(names))
+        write(int8_bytes, "int8", figures, _list_calibration(comparisons, lambda item: item.int8_confidence))
         for item in comparisons:
             findings += judge_loss(item.before.iou, item.after.iou, item.after.dataset if len(datasets) > 1 else "")
         console.print(tabulate(findings))
@@ -172,6 +167,14 @@ def convert(request: Request, console: Console) -> tuple[Path, Path]:
         enforce(findings, int8_path.name)
         with _naming(request.out):
             return float_path.replace(request.out / float_path.name), int8_path.replace(request.out / int8_path.name)
+
+
+def _list_calibration(
+    comparisons: Sequence[Comparison], choose: Callable[[Comparison], Confidence]
+) -> list[Calibration]:
+    """As a card holds it: of each data set on which a pixel was labelled."""
+    found = (choose(item).calibration(item.after.dataset) for item in comparisons)
+    return [item for item in found if item is not None]
 
 
 def _choose_calibration(request: Request, trained: Trained) -> list[Path]:

@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 from edgeseg.reliability import BIN_COUNT, Reliability
 
 _SIDE = 360  # pixels of one panel's square
-_LEFT, _TOP, _GAP, _BOTTOM = 60, 44, 40, 60
+_LEFT, _TOP, _GAP, _BOTTOM = 60, 64, 40, 60
 _INK, _GRID, _BAR, _MISS = (40, 40, 40), (215, 215, 215), (190, 130, 60), (140, 140, 240)
 
 
-def draw_reliability(before: Reliability, after: Reliability) -> NDArray[np.uint8]:
-    """Two panels beside each other, (H, W, 3) uint8 BGR: as trained and scaled.
+def draw_reliability(dataset: str, before: Reliability, after: Reliability) -> NDArray[np.uint8]:
+    """Two panels beside each other, (H, W, 3) uint8 BGR: what a model did on a data set as trained, and scaled.
 
     A bar is the share of right pixels among those of like confidence; what lacks to the mean confidence or goes beyond
     it is red; the line below shows how the pixels spread over the bins.
     """
     width = _LEFT + 2 * _SIDE + _GAP + 20
     canvas = np.full((_TOP + _SIDE + _BOTTOM, width, 3), 255, np.uint8)
+    _write(canvas, dataset, (_LEFT, 22))
     for place, (title, counts) in enumerate((("as trained", before), ("scaled", after))):
         _draw_panel(canvas, _LEFT + place * (_SIDE + _GAP), title, counts)
     caption = "share of right pixels (0..1) against confidence (0..1); red: the gap between the two"

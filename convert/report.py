@@ -22,7 +22,6 @@ from edgeseg.evaluate import Evaluation
 from edgeseg.frame import Frame, Segmentation
 from edgeseg.model_card import ModelCard
 from edgeseg.overlay import draw_overlay
-from edgeseg.reliability import Reliability
 
 PICTURE_WIDTH = 480
 
@@ -122,12 +121,12 @@ def _show_scaling(card: ModelCard, diagram: bytes) -> list[str]:
 
 
 def _draw_diagram(comparisons: Sequence[Comparison]) -> bytes:
-    """The INT8 model's reliability over all data sets, as a PNG."""
-    before, after = Reliability(), Reliability()
-    for comparison in comparisons:
-        before.add(comparison.int8_confidence.before)
-        after.add(comparison.int8_confidence.after)
-    return cv2.imencode(".png", draw_reliability(before, after))[1].tobytes()
+    """The INT8 model's reliability on each data set, below each other, as a PNG."""
+    drawn = [
+        draw_reliability(item.after.dataset, item.int8_confidence.before, item.int8_confidence.after)
+        for item in comparisons
+    ]
+    return cv2.imencode(".png", np.vstack(drawn))[1].tobytes()
 
 
 def _tabulate(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

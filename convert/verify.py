@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +11,15 @@ from rich.console import Console
 from rich.progress import track
 
 from convert.labelled import ValidationSet
-from convert.scaling import Scaling
 from edgeseg import benchmark
-from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
+from edgeseg.classes import IGNORE_INDEX
 from edgeseg.evaluate import Evaluation
 from edgeseg.fusion import decide
 from edgeseg.iou import ConfusionMatrix
 from edgeseg.labels import read_pair
 from edgeseg.model_card import Calibration
 from edgeseg.reliability import Reliability
+from edgeseg.scaling import Scaling
 from edgeseg.segmenter import Segmenter
 
 TIMED_ROUNDS = 100
@@ -52,12 +51,6 @@ class Confidence:
         self.before.update(unscaled, truth)
         self.as_trained.update(decide(unscaled)[0], truth)
         self.after.update(scores, truth)
-
-    def add(self, other: Confidence) -> None:
-        """Add what another one counted, with the same scaling."""
-        self.before.add(other.before)
-        self.after.add(other.after)
-        self.as_trained.counts += other.as_trained.counts
 
     def calibration(self, dataset: str) -> Calibration | None:
         """As a card holds it; None when no pixel was labelled."""
@@ -131,11 +124,3 @@ def compare(
         float_confidence,
         int8_confidence,
     )
-
-
-def pool(confidences: Iterable[Confidence]) -> Confidence:
-    """What several data sets say of one model's confidence, all pixels counted alike."""
-    pooled = Confidence(Scaling.none(len(CLASS_NAMES)))
-    for item in confidences:
-        pooled.add(item)
-    return pooled

@@ -94,9 +94,10 @@ class ModelInfo:
         for name, figures in card.metrics.items():
             ious = ", ".join(f"{key} {_percent(value)}" for key, value in figures.iou.items())
             table.add_row(f"IoU % on {name}", f"{ious}; mean {_percent(figures.mean_iou)}")
-        if (found := card.calibration) is not None:
+        for found in card.calibration:
             told = f"wrong by {100 * found.ece:.2f} points in the mean on {found.dataset}"
             table.add_row("confidence", f"{told} ({100 * found.ece_before:.2f} as trained)")
+        if card.calibration:
             pairs = zip(card.offsets, card.class_names, strict=False)
             added = ", ".join(f"{offset:+.2f} {name}" for offset, name in pairs)
             table.add_row("scores", f"of training, divided by {card.temperature:g}{added and f', then {added}'}")

@@ -15,10 +15,11 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from edgeseg.classes import CLASSES, SegmentClass
 from edgeseg.errors import InputNotFoundError, ModelError, explain
@@ -114,6 +115,13 @@ class Calibration(Part):
     bins: tuple[ReliabilityBin, ...]
 
 
+def _list_calibration(value: object) -> object:
+    """Cards of earlier versions hold one, of all data sets together, or null."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, Mapping) else value
+
+
 class ModelCard(Part):
     """The identity, the contract, the origin and the measured quality of a model."""
 
@@ -137,7 +145,8 @@ class ModelCard(Part):
     # confidence to be true. The scores that leave the graph need nothing more.
     temperature: Annotated[float, Field(gt=0)] = 1.0
     offsets: tuple[float, ...] = ()
-    calibration: Calibration | None = None
+    # By data set: pooled, too sure on one and too unsure on another would look like neither.
+    calibration: Annotated[tuple[Calibration, ...], BeforeValidator(_list_calibration)] = ()
     licence: str = ""
     # The pretrained weights that training started from, with their data and licence.
     started_from: str | None = None

@@ -41,12 +41,6 @@ class Reliability:
         self.hits += np.bincount(places[right], minlength=BIN_COUNT)
         self.confidence += np.bincount(places, weights=sure, minlength=BIN_COUNT)
 
-    def add(self, other: Reliability) -> None:
-        """Add what another one counted."""
-        self.pixels += other.pixels
-        self.hits += other.hits
-        self.confidence += other.confidence
-
     def error(self) -> float:
         """The expected calibration error sum_b n_b / n |accuracy_b - confidence_b|, 0..1; nan without pixels.
 

@@ -21,10 +21,10 @@ from rich.table import Table
 from edgeseg.classes import CLASS_NAMES
 from edgeseg.command_line import CommandLineError
 from edgeseg.errors import DataError, EdgesegError, UsageError, tell_bug
-from edgeseg.hand_over import find_damage
+from edgeseg.hand_over import RECIPE_NAME, find_damage
 from edgeseg.iou import none_if_nan
 from train.config import DatasetEntry, Teacher, load_recipe
-from train.datasets import Dataset, describe_dataset, inspect_dataset
+from train.datasets import Dataset, describe_dataset, find_shared, inspect_dataset
 from train.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ SetOption = Annotated[
 
 @app.command()
 def check(recipe: RecipeArgument, data: DataOption = None, settings: SetOption = None) -> None:
-    """Read every picture and mask of a recipe; name all broken pairs; show the class shares."""
+    """Read every picture and mask of a recipe; name all broken pairs and shared pictures; show the class shares."""
     loaded = load_recipe(recipe, data, settings or ())
     table = Table("data set", "pairs", *(f"{name} %" for name in CLASS_NAMES), "ignored %", "problems")
     problems: list[str] = []
@@ -56,14 +56,13 @@ def check(recipe: RecipeArgument, data: DataOption = None, settings: SetOption =
         problems += find_damage(loaded.pretrained.path, "file of pretrained weights")
     if loaded.teacher:
         problems += find_damage(loaded.teacher.model, "teacher; train it first, or name another one")
-    for role, entries in (("training", loaded.datasets), ("validation", loaded.validation)):
-        for entry in entries:
-            found = inspect_dataset(entry)
-            total = max(int(found.class_pixels.sum()) + found.ignored_pixels, 1)
-            shares = [f"{100 * share:.2f}" for share in found.shares]
-            ignored = f"{100 * found.ignored_pixels / total:.2f}"
-            table.add_row(f"{role}: {found.name}", str(found.pairs), *shares, ignored, str(len(found.problems)))
+    training, validation = ([inspect_dataset(entry) for entry in it] for it in (loaded.datasets, loaded.validation))
+    for role, inspections in (("training", training), ("validation", validation)):
+        for found in inspections:
+            shares = [f"{100 * share:.2f}" for share in (*found.shares, found.ignored_share)]
+            table.add_row(f"{role}: {found.entry.name}", str(len(found.pairs)), *shares, str(len(found.problems)))
             problems += found.problems
+    problems += find_shared(training, validation)
     console.print(table)
     problems = list(dict.fromkeys(problems))  # a folder may be split between training and validation
     for problem in problems:
@@ -147,18 +146,21 @@ def evaluate(
     mapping: Annotated[str | None, typer.Option(help="what the label values of a folder mean")] = None,
     scales: Annotated[str, typer.Option(help="test-time views: input sizes relative to the recipe's")] = "1",
     flip: Annotated[bool, typer.Option("--flip", help="test-time views: mirrored ones too")] = False,
+    as_trained: Annotated[
+        bool, typer.Option("--as-trained", help="the scores as they are, not scaled on the recipe's validation sets")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """IoU per class, mean IoU, pixel accuracy and the confusion matrix of a run's best network."""
-    from train.evaluate import evaluate_dataset, load_best
+    from train.evaluate import evaluate_datasets, load_best, make_predictor, make_true
 
     views = _read_views(scales, flip)
     folder, recipe = RunFolder.open(run)
-    model = load_best(folder)
-    results = {
-        entry.name: evaluate_dataset(model, Dataset.open(entry), recipe.input_size, views)
-        for entry in _choose_entries(recipe.validation, recipe.datasets, dataset, mapping)
-    }
+    datasets = [Dataset.open(entry) for entry in _choose_entries(recipe.validation, recipe.datasets, dataset, mapping)]
+    predict = make_predictor(load_best(folder), recipe.input_size, views)
+    if not as_trained:
+        predict = make_true(predict, [Dataset.open(entry) for entry in recipe.validation])
+    results = evaluate_datasets(predict, datasets)
     if as_json:
         answer = {
             name: {
@@ -190,18 +192,22 @@ def robustness(
     from rich.progress import Progress
 
     from edgeseg.segmenter import Segmenter
+    from edgeseg.sinks.files import prepare_folder
     from train.robustness import measure, write_tables
 
     datasets = [Dataset.open(entry) for entry in load_recipe(recipe, data).validation]
     with Segmenter(model) as segmenter, Progress(console=Console(stderr=True), transient=True) as progress:
+        prepare_folder(out)
         task = progress.add_task("pictures, each in all its variants", total=None)
         found = measure(
             segmenter, datasets, pictures, lambda done, total: progress.update(task, completed=done, total=total)
         )
-    table = Table("corruption", "strength", *(f"{name} %" for name in CLASS_NAMES[1:]), "mean %", "drop %")
-    for row in found.rows():
-        table.add_row(*row)
-    console.print(table)
+    for name, count in found.pictures.items():
+        head = ("corruption", "strength", *(f"{label} %" for label in CLASS_NAMES[1:]), "mean %", "drop %")
+        table = Table(*head, title=f"{name}, {count} pictures")
+        for row in found.rows(name):
+            table.add_row(*row)
+        console.print(table)
     print(found.verdict())
     for path in write_tables(found, out):
         print(path)
@@ -220,6 +226,9 @@ def pseudo_label(
         bool, typer.Option(help="the frames before and after must agree, where things moved to (optical flow)")
     ] = True,
     least: Annotated[float, typer.Option(help="drop a picture of which a smaller share was labelled")] = 0.3,
+    as_trained: Annotated[
+        bool, typer.Option("--as-trained", help="the scores as they are, not scaled on the validation sets of the run")
+    ] = False,
 ) -> None:
     """Label the frames of videos with what a trained network is sure of; the rest is ignored."""
     from rich.progress import Progress, TextColumn
@@ -229,6 +238,9 @@ def pseudo_label(
 
     conditions = Conditions(_read_views(scales, flip), every, sure, neighbours, least)
     teacher = load_network(model)
+    # What `unpack` made is no run, and its scores are true.
+    scaled = (model / RECIPE_NAME).is_file() and not as_trained
+    entries = RunFolder.open(model)[1].validation if scaled else []
     columns = TextColumn("{task.description}"), TextColumn("{task.fields[kept]} of {task.completed} pictures kept")
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None, kept=0)
@@ -237,6 +249,7 @@ def pseudo_label(
             teacher,
             out,
             conditions,
+            [Dataset.open(entry) for entry in entries],
             lambda name, seen, kept: progress.update(task, description=name, completed=seen, kept=kept),
         )
     table = Table("class", "% of the pixels", title=f"{found.kept} of {found.seen} pictures kept")

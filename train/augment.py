@@ -6,19 +6,14 @@ sample is a function of (seed, epoch, step, position) alone and a resumed run se
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.preprocess import BAR_VALUE, to_input
 from train.config import Augmentation
-from train.corruptions import corrupt_randomly
-
-Image = NDArray[np.uint8]
+from train.corruptions import Image, add_noise, blur_along_line, corrupt_randomly, recompress, to_uint8
 
 #: The label of what lies outside of the picture, where it must be told from what nobody labelled.
 OUTSIDE_INDEX = 254
@@ -117,10 +112,10 @@ def vary_color(rgb: Image, rng: Generator) -> Image:
     gamma = np.exp(rng.uniform(-0.4, 0.4))
     curve = (255 * (levels / 255) ** gamma - grey) * rng.uniform(0.7, 1.35) + grey + rng.uniform(-25, 25)
     table = np.stack([curve * gain for gain in rng.uniform(0.9, 1.1, 3)], axis=-1)
-    out = cv2.LUT(rgb, np.clip(table, 0, 255).astype(np.uint8)[None])
+    out = cv2.LUT(rgb, to_uint8(table)[None])
     saturation = rng.uniform(0.5, 1.4)
     luma = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return _u8(cv2.addWeighted(out, saturation, luma, 1 - saturation, 0))
+    return to_uint8(cv2.addWeighted(out, saturation, luma, 1 - saturation, 0))
 
 
 def add_haze(rgb: Image, strength: float, rng: Generator) -> Image:
@@ -132,7 +127,7 @@ def add_haze(rgb: Image, strength: float, rng: Generator) -> Image:
     distance = np.where(rows <= horizon, 1.0, np.clip(0.06 / np.maximum(rows - horizon, 1e-3), 0, 1))
     transmission = (1 - strength * distance)[:, None, None].astype(np.float32)
     air = rng.uniform(170, 230)
-    return _u8(rgb * transmission + air * (1 - transmission))
+    return to_uint8(rgb * transmission + air * (1 - transmission))
 
 
 def add_rain(rgb: Image, strength: float, rng: Generator) -> Image:
@@ -148,45 +143,18 @@ def add_rain(rgb: Image, strength: float, rng: Generator) -> Image:
         cv2.line(streaks, (int(x), int(y)), end, int(rng.integers(80, 200)), 1)
     veil = cv2.GaussianBlur(streaks, (3, 3), 0).astype(np.float32)[..., None] / 255
     dull = rgb * np.float32(1 - 0.25 * strength) + np.float32(28 * strength)
-    return _u8(dull * (1 - 0.6 * veil) + 215 * 0.6 * veil)
+    return to_uint8(dull * (1 - 0.6 * veil) + 215 * 0.6 * veil)
 
 
 def darken(rgb: Image, strength: float, rng: Generator) -> Image:
     """Little light and the noise of a sensor that amplifies it: shot noise grows with the root of the signal."""
     light = (rgb.astype(np.float32) / 255) ** (1 + strength) * (1 - 0.6 * strength)
     sigma = np.sqrt(light * 0.0015 + 0.0003) * (0.5 + strength)
-    return _u8(255 * (light + sigma * rng.standard_normal(light.shape, np.float32)))
+    return to_uint8(255 * (light + sigma * rng.standard_normal(light.shape, np.float32)))
 
 
 def blur(rgb: Image, strength: float, rng: Generator) -> Image:
     """A lens out of focus, or a camera that moves while it exposes."""
     if rng.random() < 0.5:
-        return _u8(cv2.GaussianBlur(rgb, (0, 0), 0.4 + 1.6 * strength))
-    length = 2 * int(1 + 4 * strength) + 1
-    angle = rng.uniform(0, np.pi)
-    kernel = np.zeros((length, length), np.float32)
-    middle = length // 2
-    step = (np.cos(angle) * middle, np.sin(angle) * middle)
-    cv2.line(
-        kernel,
-        (round(middle - step[0]), round(middle - step[1])),
-        (round(middle + step[0]), round(middle + step[1])),
-        1.0,
-    )
-    return _u8(cv2.filter2D(rgb, -1, kernel / kernel.sum()))
-
-
-def add_noise(rgb: Image, sigma: float, rng: Generator) -> Image:
-    """Gaussian noise of `sigma` grey levels."""
-    return _u8(rgb + np.float32(sigma) * rng.standard_normal(rgb.shape, np.float32))
-
-
-def recompress(rgb: Image, quality: int) -> Image:
-    """The blocks and rings of JPEG at `quality` 1..100."""
-    done, data = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done  # an encoder that fails on an array in memory is a bug, not an input
-    return _u8(cv2.imdecode(data, cv2.IMREAD_COLOR))
-
-
-def _u8(array: Any) -> Image:
-    return array if array.dtype == np.uint8 else np.clip(array, 0, 255).astype(np.uint8)
+        return to_uint8(cv2.GaussianBlur(rgb, (0, 0), 0.4 + 1.6 * strength))
+    return blur_along_line(rgb, 2 * int(1 + 4 * strength) + 1, rng.uniform(0, np.pi))

@@ -32,12 +32,14 @@ def average_runs(folders: Sequence[Path], out: Path) -> dict[str, ConfusionMatri
     """Makes a run folder of the average of the best networks of runs whose recipes differ by the seed alone.
 
     Returns the confusion matrix on each validation set. Raises UsageError for fewer than two runs, for runs of
-    different recipes, or for runs that started from different weights.
+    different recipes, for runs that started from different weights, or when `out` holds a run; SinkUnavailableError
+    when it cannot be made. Nothing is computed before it is made, and what is refused until then leaves no folder.
     """
     if len({folder.resolve() for folder in folders}) < max(2, len(folders)):
         raise UsageError("an average needs two runs or more, each of them once")
-    if RunFolder(out).best_file.exists():
-        raise UsageError(f"{out}: already holds a network; choose another folder")
+    target = RunFolder(out)
+    if any(file.exists() for file in (target.best_file, target.checkpoint_file, target.recipe_file)):
+        raise UsageError(f"{out}: already holds a run or a network; choose another folder")
     opened = [RunFolder.open(folder) for folder in folders]
     first, recipe = opened[0]
     start = recipe.pretrained
@@ -57,11 +59,12 @@ def average_runs(folders: Sequence[Path], out: Path) -> dict[str, ConfusionMatri
     for item in found:
         if [weight.shape for weight in item.model.weights] != shapes:
             raise DataError(f"{item.path}: is of another network than its recipe says")
+    mixer, validation = Mixer(recipe), [Dataset.open(entry) for entry in recipe.validation]
+    target.prepare()
     if recipe.freeze is not None:
         freeze_encoder(network, recipe.freeze)
     arrays = zip(*(item.model.get_weights() for item in found), strict=True)
     network.set_weights([np.mean(array, axis=0) for array in arrays])
-    mixer, validation = Mixer(recipe), [Dataset.open(entry) for entry in recipe.validation]
     estimate_statistics(network, spare_batches(mixer, STATISTICS_BATCHES))
     matrices = judge_network(network, validation, recipe.input_size)
     row = make_row(matrices)

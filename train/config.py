@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from edgeseg.errors import ConfigError, InputNotFoundError
 from edgeseg.fields import Part, parse_size
@@ -34,11 +35,12 @@ ForegroundName = Literal["road", "vehicle", "person"]
 
 
 class DatasetEntry(Part):
-    """A folder with images/ and labels/, how its raw labels map to classes, and how often it is drawn.
+    """A folder with images/ and labels/, how its raw labels map to classes, and how often training draws from it.
 
-    stretch: by how much the width of its pictures must be stretched for things to have their true proportions, which
-    they then have in training too, but for what `aspect` varies. Without it a whole picture has the input's
-    proportions, as a camera's picture has on the device.
+    weight and stretch are for training, and refused for a validation set. stretch: by how much the width of its
+    pictures must be stretched for things to have their true proportions, which they then have in training too, but for
+    what `aspect` varies. Without it a whole picture has the input's proportions, as a camera's picture has on the
+    device.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -48,6 +50,18 @@ class DatasetEntry(Part):
     stretch: Annotated[float, Field(gt=0.2, lt=5)] | None = None
     split: GroupSplit | None = None
     licence: str = "unknown"
+
+
+def _refuse_training_fields(entry: DatasetEntry) -> DatasetEntry:
+    """Raises ValueError for what only training does with a data set: every picture is judged once, as it is."""
+    # By the values: the recipe in a run folder names every field, with its default.
+    for name in ("weight", "stretch"):
+        if getattr(entry, name) != DatasetEntry.model_fields[name].default:
+            raise ValueError(f"`{name}` is for training and does nothing under `validation`; leave it out there")
+    return entry
+
+
+ValidationEntry = Annotated[DatasetEntry, AfterValidator(_refuse_training_fields)]
 
 
 class Pretrained(Part):
@@ -172,7 +186,7 @@ class Recipe(Part):
     early_stop_epochs: Annotated[int, Field(ge=1)] | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     datasets: Annotated[tuple[DatasetEntry, ...], Field(min_length=1)]
-    validation: Annotated[tuple[DatasetEntry, ...], Field(min_length=1)]
+    validation: Annotated[tuple[ValidationEntry, ...], Field(min_length=1)]
     augmentation: Augmentation = Augmentation()
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
@@ -233,6 +247,8 @@ def load_recipe(name_or_path: str | Path, data_root: Path | None = None, setting
     try:
         raw = yaml.safe_load(path.read_text("utf-8"))
         if isinstance(raw, dict):
+            # Where YAML's alias makes one entry of both, what is set under `datasets` is not set under `validation`.
+            raw = {key: copy.deepcopy(value) for key, value in raw.items()}
             override(raw, settings)
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:

@@ -38,7 +38,7 @@ def low_light(image: Image, strength: float, rng: Generator) -> Image:
     electrons += np.sqrt(electrons + np.float32(read_noise**2)) * rng.standard_normal(image.shape, np.float32)
     seen = np.clip(electrons * np.float32(np.sqrt(exposure) / full_well), 0, 1)
     encoded = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** np.float32(1 / 2.4) - 0.055)
-    return _u8(255 * encoded)
+    return to_uint8(255 * encoded)
 
 
 def motion_blur(image: Image, strength: float, rng: Generator) -> Image:
@@ -48,7 +48,11 @@ def motion_blur(image: Image, strength: float, rng: Generator) -> Image:
     2019 (arXiv:1903.12261), `motion_blur`.
     """
     length = float(np.interp(strength, _AT, (0.0, 0.01, 0.02, 0.04))) * image.shape[1]
-    angle = rng.uniform(0, np.pi)
+    return blur_along_line(image, length, rng.uniform(0, np.pi))
+
+
+def blur_along_line(image: Image, length: float, angle: float) -> Image:
+    """The mean along a line of `length` pixels at `angle`, in radians."""
     half = max(1, int(np.ceil(length / 2)))
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     # Many points on the path, each shared out among its four neighbours: a line of any length and angle.
@@ -60,15 +64,16 @@ def motion_blur(image: Image, strength: float, rng: Generator) -> Image:
         kernel[top, left + 1] += right_part * (1 - lower_part)
         kernel[top + 1, left] += (1 - right_part) * lower_part
         kernel[top + 1, left + 1] += right_part * lower_part
-    return _u8(cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT))
+    return to_uint8(cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT))
 
 
 def rain_drops(image: Image, strength: float, rng: Generator) -> Image:
-    """Drops on the windscreen over 5, 12 and 25 % of the picture, out of focus.
+    """Drops on the windscreen over 5, 11 and 22 % of the picture in the mean, out of focus.
 
-    A drop is a short lens: it shows a wide part of the scene upside down and small (Halimeh and Roser 2009, "Raindrop
-    detection on car windshields using geometric-photometric environment construction"); too near to be in focus, it is
-    blurred with its edge, as in Porav et al. 2019 (arXiv:1901.00893).
+    Drops of 5, 12 and 25 % in all are drawn, some of them over others and some cut off at the border. A drop is a short
+    lens: it shows a wide part of the scene upside down and small (Halimeh and Roser 2009, "Raindrop detection on car
+    windshields using geometric-photometric environment construction"); too near to be in focus, it is blurred with its
+    edge, as in Porav et al. 2019 (arXiv:1901.00893).
     """
     height, width = image.shape[:2]
     wanted = float(np.interp(strength, _AT, (0.0, 0.05, 0.12, 0.25))) * height * width
@@ -97,7 +102,7 @@ def rain_drops(image: Image, strength: float, rng: Generator) -> Image:
     sigma = 0.006 * height
     through = cv2.GaussianBlur(cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR), (0, 0), sigma)
     share = cv2.GaussianBlur(cover, (0, 0), sigma)[..., None]
-    return _u8(image * (1 - share) + through * share)
+    return to_uint8(image * (1 - share) + through * share)
 
 
 def fog(image: Image, strength: float, rng: Generator) -> Image:
@@ -117,21 +122,29 @@ def fog(image: Image, strength: float, rng: Generator) -> Image:
     )
     transmission = np.exp(-np.float32(extinction) * distance[:, None] * clouds)[..., None]
     air = rng.uniform(175, 225)
-    return _u8(image * transmission + np.float32(air) * (1 - transmission))
+    return to_uint8(image * transmission + np.float32(air) * (1 - transmission))
 
 
 def jpeg(image: Image, strength: float, rng: Generator) -> Image:
     """A camera or a link that saves bytes: JPEG at quality 25, 15 and 8 of libjpeg's scale (ITU-T T.81)."""
-    quality = round(float(np.interp(strength, _AT, (95, 25, 15, 8))))
+    return recompress(image, round(float(np.interp(strength, _AT, (95, 25, 15, 8)))))
+
+
+def recompress(image: Image, quality: int) -> Image:
+    """The blocks and rings of JPEG at `quality` 1..100."""
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done  # an encoder that fails on an array in memory is a bug, not an input
-    return _u8(cv2.imdecode(data, cv2.IMREAD_COLOR))
+    return to_uint8(cv2.imdecode(data, cv2.IMREAD_COLOR))
 
 
 def noise(image: Image, strength: float, rng: Generator) -> Image:
     """A cheap or a hot sensor: Gaussian noise of 10, 20 and 40 grey levels, `gaussian_noise` of arXiv:1903.12261."""
-    sigma = float(np.interp(strength, _AT, (0, 10, 20, 40)))
-    return _u8(image + np.float32(sigma) * rng.standard_normal(image.shape, np.float32))
+    return add_noise(image, float(np.interp(strength, _AT, (0, 10, 20, 40))), rng)
+
+
+def add_noise(image: Image, sigma: float, rng: Generator) -> Image:
+    """Gaussian noise of `sigma` grey levels."""
+    return to_uint8(image + np.float32(sigma) * rng.standard_normal(image.shape, np.float32))
 
 
 #: Each takes a picture, a strength 0..3 and a generator.
@@ -151,5 +164,6 @@ def corrupt_randomly(image: Image, strengths: tuple[float, float], rng: Generato
     return CORRUPTIONS[kind](image, float(rng.uniform(*strengths)), rng)
 
 
-def _u8(array: Any) -> Image:
-    return array if array.dtype == np.uint8 else np.clip(np.rint(array), 0, 255).astype(np.uint8)
+def to_uint8(array: Any) -> Image:
+    """Grey levels, rounded and clipped to 0..255; uint8 stays as it is."""
+    return np.asarray(array if array.dtype == np.uint8 else np.clip(np.rint(array), 0, 255), np.uint8)

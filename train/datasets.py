@@ -7,7 +7,7 @@ import multiprocessing.connection
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +52,8 @@ class Dataset:
 class Inspection:
     """What `check` found in one data set: pixels per class, ignored pixels, and one line for each broken pair."""
 
-    name: str
-    pairs: int
+    entry: DatasetEntry
+    pairs: tuple[Pair, ...]
     class_pixels: NDArray[np.int64]
     ignored_pixels: int
     problems: tuple[str, ...]
@@ -63,6 +63,11 @@ class Inspection:
         """The share of each class among the pixels that are not ignored."""
         total = max(int(self.class_pixels.sum()), 1)
         return [float(count) / total for count in self.class_pixels]
+
+    @property
+    def ignored_share(self) -> float:
+        """The share of the ignored pixels among all."""
+        return self.ignored_pixels / max(int(self.class_pixels.sum()) + self.ignored_pixels, 1)
 
 
 def inspect_dataset(entry: DatasetEntry) -> Inspection:
@@ -84,7 +89,21 @@ def inspect_dataset(entry: DatasetEntry) -> Inspection:
             problems.append(str(error))
     if not pairs and not problems:
         problems.append(f"{entry.root}: holds no pairs for '{entry.name}'")
-    return Inspection(entry.name, len(pairs), counts[: len(CLASS_NAMES)], int(counts[IGNORE_INDEX]), tuple(problems))
+    known, ignored = counts[: len(CLASS_NAMES)], int(counts[IGNORE_INDEX])
+    return Inspection(entry, tuple(pairs), known, ignored, tuple(problems))
+
+
+def find_shared(training: Sequence[Dataset | Inspection], validation: Sequence[Dataset | Inspection]) -> Iterator[str]:
+    """One line for each training and validation set with pictures in common, wherever links lead to them."""
+    learnt = [(item.entry.name, {os.path.realpath(pair.image) for pair in item.pairs}) for item in training]
+    for item in validation:
+        places = [os.path.realpath(pair.image) for pair in item.pairs]
+        for name, known in learnt:
+            if shared := [place for place in places if place in known]:
+                yield (
+                    f"validation '{item.entry.name}' and training '{name}' share pictures: {len(shared)}, the first "
+                    f"{shared[0]}; scores on them flatter, so keep them apart by folder or by one `split`"
+                )
 
 
 def count_classes(datasets: list[Dataset], sample: int = 200) -> list[float]:

@@ -5,7 +5,7 @@ The comparison itself is the device's (`edgeseg.evaluate`); only what predicts d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from edgeseg.evaluate import Predict, evaluate_pairs
 from edgeseg.fusion import fuse_views, log_softmax
 from edgeseg.iou import ConfusionMatrix
 from edgeseg.preprocess import Fit, normalise_float, to_input, upscale_logits
+from edgeseg.scaling import Scaling, find_scaling
 from train.datasets import Dataset
 from train.network_file import read_keras
 from train.run_folder import RunFolder
@@ -100,11 +101,20 @@ def _scores(model: keras.Model, batch: NDArray[np.float32]) -> Any:
     return model.predict_on_batch(batch)[0]
 
 
-def evaluate_dataset(
-    model: keras.Model, dataset: Dataset, input_hw: tuple[int, int], views: Views | None = None
-) -> ConfusionMatrix:
-    """The confusion matrix over a data set at the labels' own resolution."""
-    return evaluate_pairs(dataset.pairs, dataset.mapping, make_predictor(model, input_hw, views))
+def scale_scores(predict: Predict, validation: Sequence[Dataset]) -> Scaling:
+    """What the scores of a network lack on its validation sets, which conversion will add. Raises DataError."""
+    return find_scaling(predict, [(item.pairs, item.mapping) for item in validation])
+
+
+def make_true(predict: Predict, validation: Sequence[Dataset]) -> Predict:
+    """`predict`, its scores scaled as those of the shipped model will be. Raises DataError for a broken file."""
+    scaling = scale_scores(predict, validation)
+    return lambda image_bgr: scaling.apply(predict(image_bgr))
+
+
+def evaluate_datasets(predict: Predict, datasets: Iterable[Dataset]) -> dict[str, ConfusionMatrix]:
+    """The confusion matrix over each data set, by name, at the labels' own resolution."""
+    return {item.entry.name: evaluate_pairs(item.pairs, item.mapping, predict) for item in datasets}
 
 
 def load_best(run: RunFolder) -> keras.Model:

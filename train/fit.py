@@ -25,7 +25,7 @@ from edgeseg.preprocess import normalise_float
 from train.architectures import build_network, freeze_encoder
 from train.batch_norm import STATISTICS_BATCHES, estimate_statistics, fuse_normalisation
 from train.config import Recipe
-from train.datasets import BatchLoader, Dataset, Mixer, count_classes
+from train.datasets import BatchLoader, Dataset, Mixer, count_classes, find_shared
 from train.distill import Distillation, load_teacher, make_distillation
 from train.learner import make_learner
 from train.losses import SegmentationLoss, balance_classes
@@ -186,7 +186,8 @@ class Trainer:
         steps = self.recipe.steps_per_epoch
         task = progress.add_task(f"epoch {epoch + 1}/{self.recipe.epochs}", total=steps, status="")
         for step, (images, labels) in enumerate(loader.epoch(epoch), 1):
-            # The loss of this batch alone: Keras resets its running mean in every call.
+            # Keras 3.8 goes on with its running mean, later versions begin anew: the loss of this batch alone.
+            self.model.reset_metrics()
             loss = float(self.model.train_on_batch(normalise_float(images), labels))
             if not math.isfinite(loss):
                 raise DataError(f"the loss became {loss} in epoch {epoch}, step {step}; lower the learning rate")
@@ -248,6 +249,8 @@ def fit_recipe(recipe: Recipe, folder: Path, *, resume: bool = False) -> dict[st
             require_weights(recipe.pretrained.path)
         run, started = RunFolder.create(folder, recipe), recipe
     trainer = Trainer(recipe, run)
+    for problem in find_shared(trainer.mixer.datasets, trainer.validation):
+        log.warning("%s", problem)  # no error: to try a recipe out, the scores need not be true
     if run.checkpoint_file.exists():
         # Now that the data sets are open: a wrong --data takes the right places from nobody.
         run.move(recipe.model_copy(update={"workers": started.workers}))

@@ -24,8 +24,10 @@ from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.errors import InputNotFoundError, SinkUnavailableError, UsageError, explain
 from edgeseg.fusion import decide, fuse_views, log_softmax
 from edgeseg.labels import read_image
+from edgeseg.scaling import Scaling
 from edgeseg.sources import Source, open_source
-from train.evaluate import Views, make_predictor, make_viewer
+from train.datasets import Dataset
+from train.evaluate import Views, make_predictor, make_viewer, scale_scores
 from train.network_file import TrainedNetwork
 from train.run_folder import replace_file
 
@@ -45,7 +47,8 @@ NEIGHBOUR_GAP = 2
 class Conditions:
     """When a pixel is labelled, and a picture kept.
 
-    every: of how many frames one is labelled. sure: the least probability of the views' mean. neighbours: whether the
+    every: of how many frames one is labelled. sure: the least probability of the views' mean, which is one where the
+    teacher's scores are scaled. neighbours: whether the
     frames before and after must agree; not for pictures of different places. least: the least share of a picture's
     pixels that must have got a class.
     """
@@ -128,14 +131,16 @@ def label_clips(
     teacher: TrainedNetwork,
     out: Path,
     conditions: Conditions,
+    validation: Sequence[Dataset] = (),
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Yield:
     """Writes `out`/images and `out`/labels, a dataset for the mapping `edgeseg`, and `out`/pseudo.json about it.
 
-    clips: video files or folders of pictures. The stems are CLIP_NUMBER, so a recipe can hold out whole clips.
-    on_progress: called with the clip's name, pictures seen and kept. What was labelled before a kill stays: called as
-    before, it goes on with the rest. Raises UsageError when two clips have one stem or `out` holds another dataset
-    already, SinkUnavailableError when it cannot be written, and what the sources raise.
+    clips: video files or folders of pictures. validation: the teacher's, on which its scores are scaled; none for a
+    network whose scores are true, like a released one's. The stems are CLIP_NUMBER, so a recipe can hold out whole
+    clips. on_progress: called with the clip's name, pictures seen and kept. What was labelled before a kill stays:
+    called as before, it goes on with the rest. Raises UsageError when two clips have one stem or `out` holds another
+    dataset already, SinkUnavailableError when it cannot be written, and what the sources and data sets raise.
     """
     stems = [clip.resolve().stem for clip in clips]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
@@ -143,10 +148,12 @@ def label_clips(
     for clip in clips:
         if not clip.exists():
             raise InputNotFoundError(f"{clip}: no such video or folder of pictures")
-    note = _describe(clips, teacher, conditions)
+    scaling = Scaling.none(len(CLASS_NAMES))
+    if validation:
+        scaling = scale_scores(make_predictor(teacher.model, teacher.input_hw), validation)
+    note = _describe(clips, teacher, conditions, scaling)
     folders = _make_folders(out, note)
-    look = make_viewer(teacher.model, teacher.input_hw, conditions.views)
-    glance = make_predictor(teacher.model, teacher.input_hw)
+    look, glance = (make_viewer(teacher.model, teacher.input_hw, views) for views in (conditions.views, Views()))
     found = Yield(0, 0, np.zeros(len(CLASS_NAMES) + 1, np.int64))
     for clip, stem in zip(clips, stems, strict=True):
         for number, image, neighbours in _list_pictures(clip, conditions):
@@ -154,8 +161,8 @@ def label_clips(
             if mask_file.exists():
                 label = read_image(mask_file)[..., 0]
             else:
-                carried = [carry(decide(glance(other))[0], image, other) for other in neighbours]
-                label = agree(look(image), carried, conditions.sure)
+                carried = [carry(decide(scaling.apply(glance(other)[0]))[0], image, other) for other in neighbours]
+                label = agree([scaling.apply(view) for view in look(image)], carried, conditions.sure)
             found.seen += 1
             counts = np.bincount(label.ravel(), minlength=256)
             if counts[: len(CLASS_NAMES)].sum() >= conditions.least * label.size:
@@ -234,13 +241,17 @@ def _write_picture(path: Path, picture: NDArray[Any]) -> None:
     replace_file(path, lambda stream: stream.write(data.tobytes()))
 
 
-def _describe(clips: Sequence[Path], teacher: TrainedNetwork, conditions: Conditions) -> dict[str, Any]:
+def _describe(
+    clips: Sequence[Path], teacher: TrainedNetwork, conditions: Conditions, scaling: Scaling
+) -> dict[str, Any]:
     """What the work is of, by which it is known again."""
     return {
         "teacher": {
             "name": teacher.card.name,
             "training_sha256": teacher.card.training_sha256,
             "licence": teacher.card.licence,
+            "temperature": scaling.temperature,
+            "offsets": list(scaling.offsets),
         },
         "clips": [clip.name for clip in clips],
         # Another clip of the same name is told by it.

@@ -17,7 +17,7 @@ from edgeseg.classes import CLASS_NAMES, CLASSES, IGNORE_INDEX
 from edgeseg.iou import ConfusionMatrix
 from train.config import Recipe
 from train.datasets import Dataset
-from train.evaluate import load_best, make_predictor
+from train.evaluate import load_best, make_predictor, make_true
 from train.result import judge_network
 from train.run_folder import RunFolder
 
@@ -89,7 +89,7 @@ def draw_confusion(matrices: dict[str, ConfusionMatrix]) -> bytes:
 
 def draw_predictions(model: keras.Model, datasets: list[Dataset], input_hw: tuple[int, int]) -> bytes:
     """A PNG, a grid: each row a picture, its truth and what the network says, a few of every validation set."""
-    predict = make_predictor(model, input_hw)
+    predict = make_true(make_predictor(model, input_hw), datasets)
     rows = []
     for dataset in datasets:
         step = max(1, len(dataset.pairs) // GRID_PICTURES)

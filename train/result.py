@@ -20,7 +20,7 @@ from edgeseg.preprocess import normalise_float
 from train.architectures import ARCHITECTURES, Architecture, build_network
 from train.config import Recipe
 from train.datasets import Dataset, Mixer
-from train.evaluate import evaluate_dataset
+from train.evaluate import evaluate_datasets, make_predictor, make_true
 from train.run_folder import RunFolder
 
 
@@ -41,8 +41,11 @@ def spare_batches(mixer: Mixer, count: int) -> Iterator[NDArray[np.float32]]:
 def judge_network(
     network: keras.Model, validation: Sequence[Dataset], input_hw: tuple[int, int]
 ) -> dict[str, ConfusionMatrix]:
-    """The confusion matrix on each validation set, by name."""
-    return {item.entry.name: evaluate_dataset(network, item, input_hw) for item in validation}
+    """The confusion matrix on each validation set, by name, of the scores scaled on all of them.
+
+    Unscaled, a network that sees what the loss weighed more too often would look worse than what is shipped of it.
+    """
+    return evaluate_datasets(make_true(make_predictor(network, input_hw), validation), validation)
 
 
 def make_row(matrices: Mapping[str, ConfusionMatrix]) -> dict[str, float]:

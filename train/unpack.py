@@ -153,6 +153,6 @@ def _read_pictures(places: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
 
 def _describe(card: ModelCard) -> ModelCard:
     """What the network is without the file: nothing has been measured of it, and it is no run's."""
-    undone: dict[str, Any] = {"temperature": 1.0, "offsets": (), "calibration": None, "quantization": "float32"}
+    undone: dict[str, Any] = {"temperature": 1.0, "offsets": (), "calibration": (), "quantization": "float32"}
     unknown = {"metrics": {}, "training_sha256": None, "model_sha256": None, "model_bytes": None, "version": ""}
     return card.model_copy(update=undone | unknown)

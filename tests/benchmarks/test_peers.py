@@ -45,13 +45,16 @@ def write_onnx(
     decides: bool = False,
     says: str = "scores",
     pad: int = 0,
+    repeats: int = 1,
     shape: list[str | int] | None = None,
 ) -> Path:
     """NCHW, the mean colour of each 4x4 block; `decides`: class numbers instead of scores; `says` another output.
 
-    pad: zeros, half of them to the left and above.
+    says: the best score alone (`one`), or the scores in NHWC (`last`). pad: zeros, half of them to the left and above.
+    repeats: how often the four classes are scored.
     """
-    kernel = np.broadcast_to(WEIGHTS[:, :, None, None] / 16, (4, 3, 4, 4)).astype(np.float32)
+    weights, bias = np.tile(WEIGHTS, (repeats, 1)), np.tile(BIAS, repeats)
+    kernel = np.broadcast_to(weights[:, :, None, None] / 16, (len(weights), 3, 4, 4)).astype(np.float32)
     sides = ["h", "w"] if open_size else list(SMALL_HW)
     nodes = [
         helper.make_node(
@@ -62,6 +65,7 @@ def write_onnx(
             pads=[pad // 2, pad // 2, pad - pad // 2, pad - pad // 2],
         ),
         helper.make_node("ReduceMax", ["scores"], ["one"], axes=[1], keepdims=1),
+        helper.make_node("Transpose", ["scores"], ["last"], perm=[0, 2, 3, 1]),
     ]
     result = helper.make_tensor_value_info(says, TensorProto.FLOAT, None)
     if decides:
@@ -72,7 +76,7 @@ def write_onnx(
         "foreign",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape or ["batch", 3, *sides])],
         [result],
-        [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(BIAS, "bias")],
+        [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(bias, "bias")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, str(path))
@@ -105,6 +109,10 @@ def iterate_blocks() -> object:
             sample[:, 4:] = -1.0
             sample[:, 4:, :, index] = 127 / 128
         yield sample
+
+
+def _map(values: str) -> LabelMapping:
+    return LabelMapping.parse(f"name: foreign\nvalues: {{{values}}}\n", "foreign.yaml")
 
 
 def count(peer: PeerModel, dataset: Path) -> np.ndarray:
@@ -144,11 +152,22 @@ def test_a_normalisation_that_a_quantised_input_cannot_hold_is_refused(
     PeerModel(path, classes, Habits(mean=(123.7, 116.3, 103.5), std=(128, 128, 128)))
 
 
-@pytest.mark.parametrize("value", ["0", "nan", "1,-1,1"])
-def test_what_nothing_can_be_divided_by_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("mean", "std", "says"),
+    [
+        ("0", "0", "--std: '0': what is divided by must be above 0"),
+        ("0", "1,-1,1", "--std: '1,-1,1': what is divided by must be above 0"),
+        ("0", "nan", "--std: 'nan' is neither one finite number nor three"),
+        ("nan", "1", "--mean: 'nan' is neither one finite number nor three"),
+        ("0,inf,0", "1", "--mean: '0,inf,0' is neither one finite number nor three"),
+    ],
+)
+def test_what_makes_no_numbers_of_pixels_is_refused(
+    mean: str, std: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["model.onnx", "--classes", "edgeseg", "--dataset", ".", "--mapping", "edgeseg"]
-    assert main([*arguments, "--mean=0", f"--std={value}"]) == UsageError.exit_code
-    assert f"{value!r}: what is divided by must be above 0" in capsys.readouterr().err
+    assert main([*arguments, f"--mean={mean}", f"--std={std}"]) == UsageError.exit_code
+    assert says in capsys.readouterr().err
 
 
 def test_an_open_size_is_asked_for_and_bars_are_cut_off(tmp_path: Path, dataset: Path, classes: LabelMapping) -> None:
@@ -186,6 +205,39 @@ def test_a_size_that_the_file_does_not_leave_open_is_refused(tmp_path: Path, cla
             PeerModel(path, classes, Habits((width + 32, height)))
 
 
+@pytest.mark.parametrize(("decides", "last"), [(False, 3), (True, 255)])
+def test_classes_that_the_model_has_not_are_refused(tmp_path: Path, decides: bool, last: int) -> None:
+    """Of scores the channels are known; numbers may be any of a byte."""
+    path = write_onnx(tmp_path / "a.onnx", decides=decides)
+    says = rf"a\.onnx: has the classes 0 to {last}, but the mapping 'foreign' names {last + 1}; give --classes"
+    with pytest.raises(ModelError, match=says):
+        PeerModel(path, _map(f"other: [0], person: [{last + 1}]"), UNIT)
+    # What labels leave out need be no class of the model.
+    PeerModel(path, _map(f"other: [0], person: [{last}], ignore: [{last + 1}]"), UNIT)
+
+
+def test_a_layout_of_another_input_is_refused(tmp_path: Path, classes: LabelMapping) -> None:
+    height, width = SMALL_HW
+    for path, layout, shape in (
+        (write_tflite(tmp_path / "a.tflite"), "nchw", rf"\(1, {height}, {width}, 3\)"),
+        (write_onnx(tmp_path / "a.onnx"), "nhwc", rf"\(1, 3, {height}, {width}\)"),
+    ):
+        with pytest.raises(UsageError, match=f"takes {shape}, which is not {layout}; leave --layout away"):
+            PeerModel(path, classes, Habits(layout=layout))
+
+
+def test_scores_that_lie_otherwise_than_the_picture_are_refused(tmp_path: Path, classes: LabelMapping) -> None:
+    mixed = write_onnx(tmp_path / "mixed.onnx", says="last")
+    with pytest.raises(ModelError, match=r"mixed\.onnx: gives, read as nchw, \d+x4 cells for a picture of .* layout"):
+        PeerModel(mixed, classes, UNIT)
+
+
+def test_more_classes_than_any_segmenter_has_are_refused(tmp_path: Path, classes: LabelMapping) -> None:
+    PeerModel(write_onnx(tmp_path / "most.onnx", repeats=64), classes, UNIT)
+    with pytest.raises(ModelError, match=r"many\.onnx: gives, read as nchw, 260 classes, of which 256 are the most"):
+        PeerModel(write_onnx(tmp_path / "many.onnx", repeats=65), classes, UNIT)
+
+
 def test_an_onnx_of_an_open_shape_is_run_and_one_of_a_fixed_batch_refused(
     tmp_path: Path, dataset: Path, classes: LabelMapping
 ) -> None:
@@ -212,10 +264,11 @@ def test_the_command_prints_and_writes_both_models(
 ) -> None:
     assert classes.name == "foreign"
     command = [write_onnx(tmp_path / "a.onnx"), "--classes", tmp_path / "foreign.yaml", "--dataset", dataset]
-    command += ["--mapping", "edgeseg", "--normalise", "unit", "--rounds", "10", "--json", tmp_path / "found.json"]
+    command += ["--mapping", "edgeseg", "--normalise", "unit", "--rounds", "10"]
+    command += ["--json", tmp_path / "new" / "found.json"]
     command += ["--against", SMALL_BUNDLED_MODEL, "--yardstick", write_tflite(tmp_path / "y.tflite")]
     assert main([str(word) for word in command]) == 0
-    found = json.loads((tmp_path / "found.json").read_text())
+    found = json.loads((tmp_path / "new" / "found.json").read_text())
     assert found["peer"]["iou"]["person"] > 0.75
     assert set(found["timings"]) == {"edgeseg-nano", "MobileNetV2 1.0 224 INT8"}
     low, high = found["timings"]["edgeseg-nano"]["ratio_interval"]
@@ -245,3 +298,35 @@ def test_mistakes_get_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("peers: error: ")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "says"),
+    [
+        (["--classes", "bdd100k"], 65, "has the classes 0 to 3, but the mapping 'bdd100k' names"),
+        (["--layout", "nchw"], 2, "which is not nchw"),
+        (["--against", "none.tflite"], 66, "none.tflite"),
+        (["--json", "{file}/new/found.json"], 69, "labels.txt/new: cannot be written: not a directory"),
+        (["--json", "{folder}"], 69, "cannot be written: is a directory"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_measured(
+    wrong: list[str],
+    code: int,
+    says: str,
+    tmp_path: Path,
+    dataset: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for step in ("build_apart", "compare"):
+        monkeypatch.setattr(f"benchmarks.peers.{step}", lambda *_: pytest.fail("has begun"))
+    (tmp_path / "labels.txt").write_text("a file")
+    command = [str(SMALL_BUNDLED_MODEL), "--classes", "edgeseg", "--dataset", str(dataset), "--mapping", "edgeseg"]
+    command += ["--json", str(tmp_path / "new" / "found.json")]
+    command += [word.format(file=tmp_path / "labels.txt", folder=tmp_path) for word in wrong]
+    assert main(command) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("peers: error: ")
+    assert says in line
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.txt"]  # no folder for what is not written

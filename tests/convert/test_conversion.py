@@ -16,12 +16,12 @@ from convert import quantize
 from convert.conversion import Request, convert
 from convert.gate import GateFailedError
 from convert.quantize import keras
-from convert.scaling import fit_scaling, sample_scores
 from edgeseg.errors import DataError, InputNotFoundError, SinkUnavailableError, UsageError
 from edgeseg.evaluate import evaluate
 from edgeseg.labels import LabelMapping, find_pairs, read_pair
 from edgeseg.model_card import read_card
 from edgeseg.reliability import Reliability
+from edgeseg.scaling import find_scaling
 from edgeseg.segmenter import Segmenter
 from tests.convert.conftest import build_color_network, write_run
 
@@ -56,17 +56,17 @@ def test_writes_both_models_with_true_cards(color_run: Path, tmp_path: Path, con
     for path in (int8_path, float_path):
         found = read_card(path)
         assert found.temperature == pytest.approx(card.temperature, rel=0.1)
-        assert found.calibration is not None
-        assert found.calibration.dataset == "edgeseg val"
-        assert found.calibration.ece < 0.7 * found.calibration.ece_before
-        assert sum(item.pixels for item in found.calibration.bins) == 6 * 100 * 150
+        (calibration,) = found.calibration
+        assert calibration.dataset == "edgeseg val"
+        assert calibration.ece < 0.7 * calibration.ece_before
+        assert sum(item.pixels for item in calibration.bins) == 6 * 100 * 150
         # What the card says is what leaves the graph.
         with Segmenter(path) as segmenter:
             counts = Reliability()
             for pair in find_pairs(color_run / "val" / "images", color_run / "val" / "labels", mapping):
                 image, truth = read_pair(pair, mapping)
                 counts.update(segmenter.scores(image), truth)
-        assert counts.error() == pytest.approx(found.calibration.ece, abs=1e-4)
+        assert counts.error() == pytest.approx(calibration.ece, abs=1e-4)
     # Blocks of 4x4 do not fall on the drawn edges, so not all of it can be right.
     assert card.metrics["edgeseg val"].mean_iou > 0.8
 
@@ -99,9 +99,9 @@ def test_every_validation_set_of_the_run_is_judged(color_run: Path, tmp_path: Pa
     sets = ["edgeseg val", "edgeseg train, held out drives"]
     assert set(card.metrics) == {*sets, *(f"{name}, float32" for name in sets)}
     assert [card.metrics[name].images for name in sets] == [6, 3]
-    assert card.calibration is not None
-    assert card.calibration.dataset == " and ".join(sets)
-    assert sum(item.pixels for item in card.calibration.bins) == 9 * 100 * 150
+    assert [item.dataset for item in card.calibration] == sets
+    counted = [sum(item.pixels for item in calibration.bins) for calibration in card.calibration]
+    assert counted == [6 * 100 * 150, 3 * 100 * 150]
     assert "class person on edgeseg train, held out drives" in " ".join(console.export_text().split())
     assert (tmp_path / "report.html").read_text().count("<h2>Quality on") == 2
 
@@ -209,5 +209,5 @@ def test_what_int8_shifts_is_found_on_the_int8_model_and_taken_back(
     mapping = LabelMapping.load("edgeseg")
     pairs = find_pairs(color_run / "val" / "images", color_run / "val" / "labels", mapping)
     with Segmenter(int8_path) as segmenter:
-        left = fit_scaling(*sample_scores(segmenter, pairs, mapping))
+        left = find_scaling(segmenter.scores, [(pairs, mapping)])
     assert np.abs(left.offsets).max() < 0.3

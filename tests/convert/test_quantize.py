@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from convert.quantize import convert_float, convert_int8, keras, load_network, resize_network
+from convert.quantize import (
+    convert_float,
+    convert_int8,
+    fold_scaling,
+    has_linear_end,
+    keras,
+    load_network,
+    resize_network,
+)
 from edgeseg.errors import DataError, ModelError
+from edgeseg.scaling import Scaling
 from tests.convert.conftest import SMALL_HW, iterate_noise
 
 
@@ -108,3 +117,14 @@ def test_a_keras_file_with_damage_in_the_middle_is_refused(small_network: Any, t
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"best\.keras: cannot be loaded as a Keras model"):
         load_network(path)
+
+
+def test_folding_scales_the_scores(small_network: Any) -> None:
+    network = resize_network(small_network, SMALL_HW)
+    sample = np.random.default_rng(1).uniform(-1, 1, (1, *SMALL_HW, 3)).astype(np.float32)
+    before = np.asarray(network(sample))
+    assert has_linear_end(network)
+    scaling = Scaling(2.5, (0.0, 0.5, -1.0, 2.0))
+    fold_scaling(network, scaling.temperature, scaling.offsets)
+    np.testing.assert_allclose(np.asarray(network(sample)), scaling.apply(before), atol=1e-5)
+    assert not has_linear_end(keras.Model(network.inputs, keras.layers.ReLU()(network.outputs[0])))

@@ -12,7 +12,6 @@ import pytest
 from convert.gate import judge_loss, judge_ops
 from convert.graph import GraphOp
 from convert.report import write_report
-from convert.scaling import Scaling
 from convert.verify import Comparison, Confidence, Shown
 from edgeseg.benchmark import Comparison as Timings
 from edgeseg.benchmark import Timing
@@ -20,6 +19,7 @@ from edgeseg.errors import SinkUnavailableError
 from edgeseg.evaluate import Evaluation
 from edgeseg.iou import ConfusionMatrix
 from edgeseg.model_card import ModelCard, TrainingSet
+from edgeseg.scaling import Scaling
 
 OPS = [GraphOp(0, "CONV_2D", (1, 16, 24, 4), True, True), GraphOp(1, "HARD_SWISH", (1, 16, 24, 4), True, False)]
 

@@ -27,7 +27,7 @@ def model(make_model: Callable[..., Path], tmp_path: Path) -> Path:
         taught_by="edgeseg-small, research",
         temperature=1.25,
         offsets=(0.0, 0.0, 0.0, -1.5),
-        calibration=Calibration(dataset="CamVid val", ece_before=0.0312, ece=0.0049, bins=()),
+        calibration=(Calibration(dataset="CamVid val", ece_before=0.0312, ece=0.0049, bins=()),),
     )
 
 

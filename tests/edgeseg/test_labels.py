@@ -15,7 +15,8 @@ from edgeseg.labels import LabelMapping, Pair, find_pairs, read_image, read_pair
 KNOWN = {
     "camvid": {0: 0, 3: 1, 4: 0, 8: 2, 9: 3, 11: 255},
     "cityscapes": {7: 1, 8: 0, 23: 0, 24: 3, 26: 2, 255: 255, 0: 255},
-    "cityscapes_trainids": {0: 1, 1: 0, 10: 0, 11: 3, 12: 3, 13: 2, 255: 255},
+    "cityscapes_trainids": {0: 1, 1: 0, 10: 0, 11: 3, 12: 3, 13: 2, 17: 2, 18: 2, 255: 255},
+    "cityscapes_trainids_on_camvid": {0: 1, 1: 0, 10: 0, 11: 3, 12: 3, 13: 2, 17: 2, 18: 3, 255: 255},
     "bdd100k": {0: 1, 10: 0, 11: 3, 13: 2, 255: 255},
     "idd_lite": {0: 1, 1: 0, 2: 3, 3: 2, 6: 0, 255: 255},
     "edgeseg": {0: 0, 1: 1, 2: 2, 3: 3, 255: 255},
@@ -41,6 +42,14 @@ def test_shipped_mappings_mean_what_their_data_sets_mean(name: str) -> None:
     codes = list(KNOWN[name])
     raw = colour_picture(codes) if mapping.colors is not None else np.array([codes], np.uint8)
     assert mapping.apply(raw).tolist() == [list(KNOWN[name].values())]
+
+
+def test_for_camvid_only_the_bicycle_of_cityscapes_is_another_class() -> None:
+    ids = np.array([[*range(19), 255]], np.uint8)
+    plain, on_camvid = (
+        LabelMapping.load(name).apply(ids)[0] for name in ("cityscapes_trainids", "cityscapes_trainids_on_camvid")
+    )
+    assert ids[0, plain != on_camvid].tolist() == [18]
 
 
 def test_a_mapping_is_read_from_a_file(tmp_path: Path) -> None:

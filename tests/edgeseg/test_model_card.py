@@ -54,6 +54,13 @@ def test_a_card_comes_back_as_it_was_with_the_sums_of_the_model(model: Path) -> 
     assert model.read_bytes().startswith(bare)
 
 
+def test_the_calibration_of_earlier_cards_is_read() -> None:
+    one = {"dataset": "a and b", "ece_before": 0.02, "ece": 0.01, "bins": []}
+    for earlier, names in ((None, []), (one, ["a and b"]), ([one, one], ["a and b"] * 2)):
+        read = ModelCard.model_validate(CARD.model_dump() | {"calibration": earlier})
+        assert [item.dataset for item in read.calibration] == names
+
+
 def test_any_unzip_tool_shows_the_card_and_the_labels(model: Path) -> None:
     append_card(model, CARD)
     with zipfile.ZipFile(model) as archive:

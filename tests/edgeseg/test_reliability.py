@@ -25,11 +25,6 @@ def test_the_error_is_the_gap_weighted_by_pixels() -> None:
     truth[0, :] = 255
     counts.update(scores_of(0.7, (10, 30)), truth)  # 270 right of 270, 30 ignored
     assert counts.error() == pytest.approx((100 * 0.3 + 270 * 0.3) / 370, abs=1e-6)
-    twice = Reliability()
-    twice.add(counts)
-    twice.add(counts)
-    assert twice.pixels.sum() == 740
-    assert twice.error() == pytest.approx(counts.error())
     low, high = counts.bins()
     assert (low.pixels, low.accuracy, low.confidence) == (270, 1.0, 0.7)
     assert (high.pixels, high.accuracy, high.confidence) == (100, 0.6, 0.9)

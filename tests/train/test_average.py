@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convert.trained import read_trained
-from edgeseg.errors import UsageError
+from edgeseg.errors import SinkUnavailableError, UsageError
 from edgeseg.model_card import ModelCard
 from tests.train.conftest import recipe_of, write_recipe, write_teacher
 from tests.train.tiny_training import design_tiny
@@ -90,8 +90,6 @@ def test_an_average_of_taught_runs_says_who_taught_them(runs: list[Path], tmp_pa
 def test_what_does_not_average_is_told(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="two runs or more"):
         average_runs([runs[0], runs[0]], tmp_path / "out")
-    with pytest.raises(UsageError, match="already holds a network"):
-        average_runs(runs, runs[0])
     _, recipe = RunFolder.open(runs[0])
     assert recipe.pretrained is not None
     drawn = {
@@ -121,3 +119,23 @@ def test_what_does_not_average_is_told(runs: list[Path], tmp_path: Path, capsys:
     assert main(["average", str(runs[0]), str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 66
     assert "none: holds no run" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("recipe_fields")
+def test_where_no_average_can_go_nothing_is_computed(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, recipe = RunFolder.open(runs[0])
+    RunFolder.create(tmp_path / "begun", recipe)
+    for name in ("best.keras", "checkpoint.npz"):
+        (tmp_path / name).mkdir()
+        shutil.copy(runs[0] / name, tmp_path / name)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("train.average.estimate_statistics", lambda *_: pytest.fail("it has begun"))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for out in (runs[0], *(tmp_path / name for name in ("begun", "best.keras", "checkpoint.npz"))):
+        with pytest.raises(UsageError, match=f"{out.name}: already holds a run or a network; choose another folder"):
+            average_runs(runs, out)
+    with pytest.raises(SinkUnavailableError, match=r"file/run: cannot hold a run: .*; choose another --out"):
+        average_runs(runs, tmp_path / "file" / "run")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from edgeseg.errors import ConfigError, InputNotFoundError
 from edgeseg.model_card import read_card
 from edgeseg.segmenter import BUNDLED_MODEL
 from tests.train.conftest import write_recipe
 from train.config import SHIPPED_RECIPES, load_recipe
+from train.run_folder import RunFolder
 
 
 def test_sizes_are_read_width_first_and_kept_height_first(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
@@ -49,6 +51,14 @@ def test_a_mapping_file_is_found_beside_the_recipe(tmp_path: Path, recipe_fields
             },
             "no regular expression",
         ),
+        (
+            {"validation": [{"name": "a", "root": ".", "mapping": "x", "weight": 0.5}]},
+            "validation.0: .*`weight` is for training",
+        ),
+        (
+            {"validation": [{"name": "a", "root": ".", "mapping": "x", "stretch": 2.0}]},
+            "validation.0: .*`stretch` is for training",
+        ),
         ({"datasets": []}, "datasets"),
         ({"augmentation": {"corruption_strength": [2, 1]}}, "augmentation: .*weakest and the strongest"),
         ({"augmentation": {"scale": [1.4, 0.85]}}, "augmentation: .*smallest and the largest"),
@@ -70,6 +80,23 @@ def test_a_wrong_key_is_named(
     path = write_recipe(tmp_path / "wrong.yaml", {**recipe_fields, **change})
     with pytest.raises(ConfigError, match=rf"wrong\.yaml: .*{named}"):
         load_recipe(path)
+
+
+def test_a_run_folder_names_every_field_of_a_validation_set(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
+    """`weight` and `stretch` too, which training alone may set: with their defaults they pass."""
+    run = RunFolder.create(tmp_path / "run", load_recipe(write_recipe(tmp_path / "a.yaml", recipe_fields)))
+    (written,) = yaml.safe_load(run.recipe_file.read_text("utf-8"))["validation"]
+    assert (written["weight"], written["stretch"]) == (1.0, None)
+    assert load_recipe(run.recipe_file) == RunFolder.open(run.path)[1]
+
+
+def test_what_is_set_of_a_training_set_leaves_its_alias_under_validation(
+    tmp_path: Path, recipe_fields: dict[str, Any]
+) -> None:
+    path = write_recipe(tmp_path / "a.yaml", recipe_fields)
+    assert "validation:\n- *" in path.read_text("utf-8")
+    recipe = load_recipe(path, settings=["datasets.streets.weight=3"])
+    assert [entry.weight for entry in (*recipe.datasets, *recipe.validation)] == [3.0, 1.0]
 
 
 def test_broken_yaml_names_its_line(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from edgeseg.splits import GroupSplit
 from tests.scenes import write_streets
 from tests.train.conftest import write_recipe
 from train.config import DatasetEntry, Recipe, load_recipe
-from train.datasets import BatchLoader, Dataset, Mixer, count_classes, inspect_dataset
+from train.datasets import BatchLoader, Dataset, Mixer, count_classes, find_shared, inspect_dataset
 
 DRIVES = r"^(drive\d)_"
 
 
-def entry(root: Path, **fields: Any) -> DatasetEntry:
-    return DatasetEntry(name="streets", root=root, mapping="edgeseg", **fields)
+def entry(root: Path, name: str = "streets", **fields: Any) -> DatasetEntry:
+    return DatasetEntry(name=name, root=root, mapping="edgeseg", **fields)
 
 
 def recipe_of(tmp_path: Path, fields: dict[str, Any]) -> Recipe:
@@ -74,7 +74,7 @@ def test_inspection_goes_on_after_a_wrong_split_or_mapping(tmp_path: Path) -> No
 
 def test_inspection_counts_what_is_there(streets: Path) -> None:
     found = inspect_dataset(entry(streets))
-    assert found.pairs == 12
+    assert len(found.pairs) == 12
     assert found.problems == ()
     assert sum(found.shares) == pytest.approx(1.0)
     expected = np.zeros(4)
@@ -82,6 +82,30 @@ def test_inspection_counts_what_is_there(streets: Path) -> None:
         expected += np.bincount(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).ravel(), minlength=4)
     assert found.class_pixels.tolist() == expected.tolist()
     assert count_classes([Dataset.open(entry(streets))]) == pytest.approx(found.shares)
+
+
+def test_pictures_in_training_and_in_validation_are_found_wherever_links_lead(streets: Path, tmp_path: Path) -> None:
+    def side(name: str, root: Path, every: int, part: Any) -> Dataset:
+        return Dataset.open(entry(root, split=GroupSplit(group=DRIVES, every=every, part=part), name=name))
+
+    (tmp_path / "linked").symlink_to(streets)
+    kept, held_out = side("kept", streets, 3, "kept"), side("held out", tmp_path / "linked", 3, "held_out")
+    assert list(find_shared([kept], [held_out])) == []
+    # Of three drives every second one: the first, which is held out there too, and the last, which is not.
+    other = side("other", tmp_path / "linked", 2, "held_out")
+    shared = "share pictures: 4, the first {}; scores on them flatter, so keep them apart by folder or by one `split`"
+    assert list(find_shared([kept, held_out], [other, held_out])) == [
+        f"validation 'other' and training 'kept' {shared.format(streets / 'images' / 'drive2_002.jpg')}",
+        f"validation 'other' and training 'held out' {shared.format(streets / 'images' / 'drive0_000.jpg')}",
+        f"validation 'held out' and training 'held out' {shared.format(streets / 'images' / 'drive0_000.jpg')}",
+    ]
+    # One by one, as in a folder of chosen pictures.
+    for name in ("images", "labels"):
+        (tmp_path / "chosen" / name).mkdir(parents=True)
+        (picture,) = (streets / name).glob("drive1_001.*")
+        (tmp_path / "chosen" / name / picture.name).symlink_to(picture)
+    (line,) = find_shared([Dataset.open(entry(streets))], [inspect_dataset(entry(tmp_path / "chosen"))])
+    assert "share pictures: 1, the first" in line
 
 
 def test_a_batch_depends_on_seed_epoch_and_step_alone(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:

@@ -5,15 +5,17 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgeseg.errors import UsageError
+from edgeseg.evaluate import Predict
 from edgeseg.fusion import fuse_views, log_softmax
 from edgeseg.preprocess import Fit, normalise_float, to_input, upscale_logits
 from tests.scenes import draw_street
 from tests.train.conftest import nearest_color_network
 from train.config import DatasetEntry
 from train.datasets import Dataset
-from train.evaluate import Views, evaluate_dataset, make_predictor
+from train.evaluate import Views, evaluate_datasets, make_predictor, make_true
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +25,28 @@ def network() -> keras.Model:
 
 def test_a_network_that_knows_the_colours_scores_high(network: keras.Model, streets: Path) -> None:
     dataset = Dataset.open(DatasetEntry(name="a", root=streets, mapping="edgeseg"))
-    matrix = evaluate_dataset(network, dataset, (96, 128))
+    predict = make_predictor(network, (96, 128))
+    matrix = evaluate_datasets(predict, [dataset])["a"]
     assert matrix.counts.sum() == 12 * 96 * 128
     assert matrix.iou()["road"] > 0.85
     assert matrix.mean_iou_foreground() > 0.6
+
+
+def test_scores_that_see_a_class_too_often_are_judged_as_they_will_be_shipped(
+    network: keras.Model, streets: Path
+) -> None:
+    dataset = Dataset.open(DatasetEntry(name="a", root=streets, mapping="edgeseg"))
+    predict = make_predictor(network, (96, 128))
+
+    def too_many_people(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return predict(image_bgr) + np.float32([0, 0, 0, 15])
+
+    def people_found(predict: Predict) -> float:
+        return evaluate_datasets(predict, [dataset])["a"].iou()["person"]
+
+    assert people_found(too_many_people) < people_found(predict) - 0.05
+    made_true = people_found(make_true(too_many_people, [dataset]))
+    assert made_true == pytest.approx(people_found(make_true(predict, [dataset])), abs=0.02)
 
 
 def test_fused_views_follow_the_formula(network: keras.Model) -> None:

@@ -109,6 +109,9 @@ def test_a_run_killed_by_sigkill_continues_exactly(finished: Finished, tmp_path:
 @pytest.mark.usefixtures("recipe_fields")  # for the network that it makes known
 def test_a_run_folder_holds_everything_and_the_network_learns(finished: Finished, tmp_path: Path) -> None:
     recipe = load_recipe(finished.recipe)
+    # It learnt from what it is judged by, which its log tells.
+    log = " ".join(finished.folder.with_suffix(".log").read_text().split())
+    assert "validation 'streets' and training 'streets' share pictures: 12, the first" in log
     run = tmp_path / "run"
     shutil.copytree(finished.folder, run)
     rows = read_rows(run)

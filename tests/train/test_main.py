@@ -19,18 +19,45 @@ from train.config import load_recipe
 from train.run_folder import RunFolder
 
 
+def split_drives(fields: dict[str, Any], kept: int = 3, held_out: int = 3, **changes: Any) -> dict[str, Any]:
+    """A recipe that learns from some drives of its data set and is judged by every `held_out`-th."""
+    for role, part, every in (("datasets", "kept", kept), ("validation", "held_out", held_out)):
+        split = {"group": "^(drive[0-9]+)", "every": every, "part": part}
+        fields[role] = [{**fields[role][0], "split": split, **changes}]
+    return fields
+
+
 def test_check_shows_shares_of_sound_data(
     tmp_path: Path, recipe_fields: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", str(write_recipe(tmp_path / "recipe.yaml", recipe_fields))]) == 0
-    assert "12" in capsys.readouterr().out
+    assert main(["check", str(write_recipe(tmp_path / "recipe.yaml", split_drives(recipe_fields)))]) == 0
+    rows = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [row for row in rows if row] == ["8", "4"]
+
+
+@pytest.mark.parametrize(("every", "shared", "first"), [(2, 4, "drive2_002.jpg"), (None, 12, "drive0_000.jpg")])
+def test_check_names_what_is_in_training_and_in_validation(
+    tmp_path: Path,
+    recipe_fields: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    every: int | None,
+    shared: int,
+    first: str,
+) -> None:
+    """By two splits that do not fit together, or by one folder as both."""
+    fields = recipe_fields if every is None else split_drives(recipe_fields, held_out=every)
+    assert main(["check", str(write_recipe(tmp_path / "recipe.yaml", fields))]) == 65
+    named, error = capsys.readouterr().err.strip().splitlines()
+    assert named.startswith(f"validation 'streets' and training 'streets' share pictures: {shared}, the first /")
+    assert f"{first}; scores on them flatter" in named
+    assert "1 problems" in error
 
 
 def test_check_reads_the_weights_that_training_would_start_from(
     tmp_path: Path, recipe_fields: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     start = {"path": str(tmp_path / "w.npz"), "source": "elsewhere", "licence": "drawn by the test"}
-    recipe = str(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "pretrained": start}))
+    recipe = str(write_recipe(tmp_path / "recipe.yaml", {**split_drives(recipe_fields), "pretrained": start}))
     np.savez(tmp_path / "w.npz", a=np.arange(1000))
     assert main(["check", recipe]) == 0
     content = bytearray((tmp_path / "w.npz").read_bytes())
@@ -54,12 +81,9 @@ def test_check_names_every_broken_pair_at_once(
     root = write_streets(tmp_path / "streets", 4)
     (root / "labels" / "drive0_000.png").unlink()
     (root / "images" / "drive1_001.jpg").write_bytes(b"")
-    split = {"group": "^(drive[0-9]+)", "every": 2}
     # Split between the two, the folder is looked through twice, but each fault is told once.
-    for role, part in (("datasets", "kept"), ("validation", "held_out")):
-        entry = {"name": "broken", "root": str(root), "mapping": "edgeseg", "split": {**split, "part": part}}
-        recipe_fields[role] = [entry]
-    assert main(["check", str(write_recipe(tmp_path / "recipe.yaml", recipe_fields))]) == 65
+    fields = split_drives(recipe_fields, 2, 2, root=str(root))
+    assert main(["check", str(write_recipe(tmp_path / "recipe.yaml", fields))]) == 65
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 3
     assert "drive0_000.jpg: has no mask" in lines[0]
@@ -120,9 +144,13 @@ def test_evaluate_prints_json_for_a_folder_and_for_views(
     (result,) = answer.values()
     assert set(result["iou"]) == set(CLASS_NAMES)
     assert sum(map(sum, result["confusion"])) == 12 * 96 * 128
-    assert main([*command, "--scales", "1,1.25", "--flip"]) == 0
+    assert main([*command, "--as-trained"]) == 0
+    (unscaled,) = json.loads(capsys.readouterr().out).values()
+    assert unscaled["confusion"] != result["confusion"]
+    # Scaled, what learnt nothing sees the commonest class alone.
+    assert main([*command, "--as-trained", "--scales", "1,1.25", "--flip"]) == 0
     (fused,) = json.loads(capsys.readouterr().out).values()
-    assert fused["confusion"] != result["confusion"]
+    assert fused["confusion"] != unscaled["confusion"]
 
 
 def test_evaluate_knows_what_a_run_learnt_from(
@@ -149,7 +177,7 @@ def test_evaluate_knows_what_a_run_learnt_from(
 def test_a_bug_of_ours_shows_its_traceback_and_has_a_code_of_its_own(
     untrained_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.evaluate.evaluate_dataset", lambda *_: 1 // 0)
+    monkeypatch.setattr("train.evaluate.evaluate_datasets", lambda *_: 1 // 0)
     assert main(["evaluate", str(untrained_run)]) == 70
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Traceback")

@@ -1,4 +1,4 @@
-"""The rate and the average of the weights over a run."""
+"""The rate, the loss and the average of the weights over a run."""
 
 from __future__ import annotations
 
@@ -60,3 +60,27 @@ def test_what_is_saved_is_the_average_of_the_weights(
     assert np.abs(steps[-1] - expected).max() > 1e-4
     # Training goes on with the weights, not with their average.
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(kernel), steps[-1])
+
+
+def test_the_loss_of_an_epoch_is_the_mean_of_its_batches_with_any_keras(
+    tmp_path: Path, recipe_fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The `train_on_batch` of Keras 3.8 does not begin its running mean anew."""
+    recipe = load_recipe(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "epochs": 1, "steps_per_epoch": 4}))
+    trainer = Trainer(recipe, RunFolder.create(tmp_path / "run", recipe))
+    (mean,) = trainer.model.metrics
+    train = trainer.model.train_on_batch
+    losses: list[float] = []
+
+    def train_as_before(*batch: Any) -> Any:
+        total, count = float(mean.total), float(mean.count)
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer.model, "reset_metrics", lambda: None)
+            said = train(*batch)
+        losses.append((float(mean.total) - total) / (float(mean.count) - count))
+        return said
+
+    monkeypatch.setattr(trainer.model, "train_on_batch", train_as_before)
+    trainer.fit()
+    assert len(set(losses)) == 4
+    assert trainer.rows[0]["loss"] == pytest.approx(sum(losses) / 4, rel=1e-5)

@@ -93,7 +93,10 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_without_its_start_leaves_no_folder(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
-    for name, says in (("tiny.keras", "no such network to start from"), ("w.npz", "no such file of pretrained weights")):
+    for name, says in (
+        ("tiny.keras", "no such network to start from"),
+        ("w.npz", "no such file of pretrained weights"),
+    ):
         start = {"path": str(tmp_path / name), "source": "an earlier run", "licence": "drawn by the test"}
         recipe = load_recipe(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "pretrained": start}))
         with pytest.raises(InputNotFoundError, match=says):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import yaml
 from edgeseg.classes import IGNORE_INDEX
 from edgeseg.errors import InputNotFoundError, SinkUnavailableError, UsageError
 from tests.scenes import COLORS
-from tests.train.conftest import write_color_network
+from tests.train.conftest import write_color_network, write_recipe
 from train.__main__ import main
-from train.config import DatasetEntry
+from train.config import DatasetEntry, load_recipe
 from train.datasets import Dataset
 from train.evaluate import Views
 from train.network_file import TrainedNetwork, load_network
 from train.pseudo_label import Conditions, agree, carry, label_clips
+from train.run_folder import RunFolder
 
 ROAD, VEHICLE, PERSON = 1, 2, 3
 #: The ghost that one frame alone shows.
@@ -137,7 +139,7 @@ def test_a_kill_costs_one_picture(
 
     conditions = Conditions(Views((1.0,), flip=True), every=2)
     with pytest.raises(KeyboardInterrupt):
-        label_clips([drive], teacher, out, conditions, stop)
+        label_clips([drive], teacher, out, conditions, on_progress=stop)
     masks = sorted((out / "labels").iterdir())
     assert [path.stem for path in masks] == ["drive_000000", "drive_000002", "drive_000004"]
     # As a kill between a picture and its mask leaves it.
@@ -202,6 +204,21 @@ def test_the_command_prints_the_line_for_the_recipe(
     (entry,) = yaml.safe_load(printed.splitlines()[-1])
     assert DatasetEntry.model_validate(entry).root == tmp_path / "out"
     assert entry["licence"] == "labels made by edgeseg-colors (drawn by the test)"
+
+
+def test_the_scores_of_a_run_are_scaled_on_its_validation_sets(
+    drive: Path, teacher: TrainedNetwork, tmp_path: Path, recipe_fields: dict[str, Any]
+) -> None:
+    run = RunFolder.create(tmp_path / "run", load_recipe(write_recipe(tmp_path / "recipe.yaml", recipe_fields)))
+    for name in ("best.keras", "card.json"):
+        shutil.copy(teacher.path.with_name(name), run.path)
+    command = ["pseudo-label", str(drive), "--model", str(run.path), "--every", "8", "--scales", "1", "--no-flip"]
+    assert main([*command, "--out", str(tmp_path / "scaled")]) == 0
+    assert main([*command, "--out", str(tmp_path / "not"), "--as-trained"]) == 0
+    scaled, unscaled = (json.loads((tmp_path / name / "pseudo.json").read_text()) for name in ("scaled", "not"))
+    assert (unscaled["teacher"]["temperature"], unscaled["teacher"]["offsets"]) == (1.0, [0.0] * 4)
+    assert scaled["teacher"]["temperature"] != 1.0
+    assert scaled["shares"]["ignored"] != unscaled["shares"]["ignored"]
 
 
 def test_pictures_of_several_sizes_are_labelled_each_by_itself(tmp_path: Path, teacher: TrainedNetwork) -> None:

@@ -37,33 +37,48 @@ def matrix_of(hit: int, missed: int) -> ConfusionMatrix:
 
 @pytest.fixture
 def known() -> Robustness:
-    """Clean: road .9; every corruption .6; fog at medium strength .3."""
+    """Road on `a`: clean .9, every corruption .6, fog at medium strength .3; on `b` nothing is lost."""
     matrices: dict[Any, ConfusionMatrix] = dict.fromkeys(list_variants(), matrix_of(6, 4))
     matrices[None] = matrix_of(9, 1)
     matrices["fog", "medium"] = matrix_of(3, 7)
-    return Robustness("m.tflite", {"a": matrices}, {"a": 7})
+    unhurt = dict.fromkeys(list_variants(), matrix_of(9, 1))
+    return Robustness("m.tflite", {"b": unhurt, "a": matrices}, {"b": 3, "a": 7})
 
 
 def test_drops_are_parts_of_the_clean_mean(known: Robustness) -> None:
     assert len(list_variants()) == 1 + len(CORRUPTIONS) * len(STRENGTHS) == 19
-    assert known.mean(None) == pytest.approx((0.9 + 1 + 1) / 3)
-    assert known.drop(("fog", "medium")) == pytest.approx((2.9 - 2.3) / 2.9)
-    assert known.drop(("jpeg", "strong")) == pytest.approx((2.9 - 2.6) / 2.9)
-    assert known.verdict() == "worst at medium strength: fog 20.7 %, above the bar of 12 %"
+    assert known.mean("a", None) == pytest.approx((0.9 + 1 + 1) / 3)
+    assert known.drop("a", ("fog", "medium")) == pytest.approx((2.9 - 2.3) / 2.9)
+    assert known.drop("a", ("jpeg", "strong")) == pytest.approx((2.9 - 2.6) / 2.9)
+    assert known.drop("b", ("fog", "medium")) == 0
+
+
+def test_what_one_data_set_takes_well_does_not_hide_what_another_loses(known: Robustness) -> None:
+    # In the mean of both it would be 10.3 %.
+    assert known.verdict() == "worst at medium strength: fog on a 20.7 %, above the bar of 12 %"
+    well = Robustness("m.tflite", {"b": known.matrices["b"]}, {"b": 3})
+    assert well.verdict().endswith("on b 0.0 %, within the bar of 12 %")
 
 
 def test_both_tables_say_the_same(known: Robustness, tmp_path: Path) -> None:
     markdown, other = write_tables(known, tmp_path / "deep" / "er")
     text, answer = markdown.read_text(), json.loads(other.read_text())
-    assert "| none |  | 90.0 | 100.0 | 100.0 | 96.7 |  |" in text
-    assert "| fog | medium | 30.0 | 100.0 | 100.0 | 76.7 | 20.7 |" in text
-    assert "a (7 pictures). Worst at medium strength: fog 20.7 %" in text
-    (row,) = [item for item in answer["corrupted"] if (item["kind"], item["strength"]) == ("fog", "medium")]
+    of_b, of_a = text.split("b, 3 pictures:")[1].split("a, 7 pictures:")
+    assert "| none |  | 90.0 | 100.0 | 100.0 | 96.7 |  |" in of_a
+    assert "| fog | medium | 30.0 | 100.0 | 100.0 | 76.7 | 20.7 |" in of_a
+    assert "| fog | medium | 90.0 | 100.0 | 100.0 | 96.7 | 0.0 |" in of_b
+    assert "Worst at medium strength: fog on a 20.7 %" in text
+    said = answer["sets"]["a"]
+    assert said["pictures"] == 7
+    assert said["clean"]["iou"]["road"] == pytest.approx(0.9)
+    (row,) = [item for item in said["corrupted"] if (item["kind"], item["strength"]) == ("fog", "medium")]
     assert row["drop"] == pytest.approx(0.2069, abs=1e-4)
-    assert row["sets"]["a"]["iou"]["road"] == pytest.approx(0.3)
+    assert row["iou"]["road"] == pytest.approx(0.3)
     (tmp_path / "file").write_text("")
-    with pytest.raises(SinkUnavailableError, match="file/x: cannot hold the tables"):
-        write_tables(known, tmp_path / "file" / "x")
+    (tmp_path / "full" / "robustness.md").mkdir(parents=True)
+    for name, says in (("file/x", "file/x: "), ("full", "full: cannot hold the tables")):
+        with pytest.raises(SinkUnavailableError, match=says):
+            write_tables(known, tmp_path / name)
 
 
 def test_the_clean_row_is_what_evaluation_says_and_noise_costs(streets: Path, street_model: Path) -> None:
@@ -78,8 +93,8 @@ def test_the_clean_row_is_what_evaluation_says_and_noise_costs(streets: Path, st
     np.testing.assert_array_equal(clean.counts, plain.confusion.counts)
     assert all(matrix.counts.sum() == clean.counts.sum() for matrix in found.matrices["streets"].values())
     # It goes by colours, and lost detail does not change these.
-    assert found.drop(("low_light", "medium")) > 0.3
-    assert found.drop(("jpeg", "weak")) < 0.1
+    assert found.drop("streets", ("low_light", "medium")) > 0.3
+    assert found.drop("streets", ("jpeg", "weak")) < 0.1
     assert few.pictures == {"streets": 1}
     for variant, matrix in few.matrices["streets"].items():
         np.testing.assert_array_equal(matrix.counts, again.matrices["streets"][variant].counts)
@@ -96,8 +111,26 @@ def test_what_cannot_be_compared_is_refused(streets: Path, street_model: Path, t
 
     empty = write_streets(tmp_path / "empty", 1, (48, 64))
     cv2.imwrite(str(empty / "labels" / "drive0_000.png"), np.full((48, 64), 255, np.uint8))
-    with Segmenter(street_model) as segmenter, pytest.raises(DataError, match="finds nothing on the clean pictures"):
+    with (
+        Segmenter(street_model) as segmenter,
+        pytest.raises(DataError, match="finds nothing on the clean pictures of streets"),
+    ):
         measure(segmenter, [open_set(empty)])
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_measured(
+    tmp_path: Path,
+    street_model: Path,
+    recipe_fields: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("train.robustness.measure", lambda *_: 1 // 0)
+    (tmp_path / "file").write_text("")
+    recipe = write_recipe(tmp_path / "recipe.yaml", recipe_fields)
+    command = ["robustness", str(recipe), "--model", str(street_model), "--out", str(tmp_path / "file" / "x")]
+    assert main(command) == 69
+    assert f"{tmp_path / 'file' / 'x'}: " in capsys.readouterr().err
 
 
 def test_the_command_writes_and_prints(
@@ -110,4 +143,4 @@ def test_the_command_writes_and_prints(
     assert "rain_drops" in printed
     assert "worst at medium strength" in printed
     assert printed.splitlines()[-2:] == [str(tmp_path / "out" / f"robustness.{kind}") for kind in ("md", "json")]
-    assert json.loads((tmp_path / "out" / "robustness.json").read_text())["pictures"] == {"streets": 1}
+    assert json.loads((tmp_path / "out" / "robustness.json").read_text())["sets"]["streets"]["pictures"] == 1

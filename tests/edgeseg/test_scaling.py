@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from convert.card import describe, write_model
-from convert.quantize import convert_float, fold_scaling, has_linear_end, keras, resize_network
-from convert.scaling import PIXELS_PER_PICTURE, Scaling, fit_scaling, sample_scores
 from edgeseg.labels import LabelMapping, find_pairs
 from edgeseg.model_card import ModelCard
-from edgeseg.segmenter import Segmenter
-from tests.convert.conftest import SMALL_HW, build_color_network, draw_dataset
+from edgeseg.scaling import PIXELS_PER_PICTURE, Scaling, find_scaling, fit_scaling, sample_scores
 
 
 def honest(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -56,39 +52,25 @@ def test_a_class_that_the_pictures_lack_is_left_alone() -> None:
     assert fit_scaling(scores[seen], truth[seen]).offsets[3] == 0.0
 
 
-def test_folding_scales_the_scores(small_network: Any) -> None:
-    network = resize_network(small_network, SMALL_HW)
-    sample = np.random.default_rng(1).uniform(-1, 1, (1, *SMALL_HW, 3)).astype(np.float32)
-    before = np.asarray(network(sample))
-    assert has_linear_end(network)
-    scaling = Scaling(2.5, (0.0, 0.5, -1.0, 2.0))
-    fold_scaling(network, scaling.temperature, scaling.offsets)
-    np.testing.assert_allclose(np.asarray(network(sample)), scaling.apply(before), atol=1e-5)
-    assert not has_linear_end(keras.Model(network.inputs, keras.layers.ReLU()(network.outputs[0])))
-
-
 def test_labelled_pixels_are_taken_evenly_and_at_full_size(tmp_path: Path) -> None:
-    folder = draw_dataset(tmp_path / "data", 2)
-    label = folder / "labels" / "000.png"
-    truth = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
-    truth[:, :75] = 255
-    cv2.imwrite(str(label), truth)
-    network = resize_network(build_color_network(), SMALL_HW)
-    card = describe(
-        ModelCard(name="colors", input_hw=SMALL_HW),
-        input_hw=SMALL_HW,
-        output_hw=(16, 24),
-        quantization="float32",
-        metrics={},
-    )
-    write_model(tmp_path / "m.tflite", convert_float(network), card)
+    truth = (np.arange(100 * 150).reshape(100, 150) % 4).astype(np.uint8)
+    for name in ("a", "b"):
+        image = np.repeat(60 * truth[:, :, None], 3, axis=2)
+        label = np.where(np.arange(150) < 75, 255, truth).astype(np.uint8) if name == "a" else truth
+        for folder, picture in (("images", image), ("labels", label)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), picture)
     mapping = LabelMapping.load("edgeseg")
-    with Segmenter(tmp_path / "m.tflite") as segmenter:
-        scores, classes = sample_scores(segmenter, find_pairs(folder / "images", folder / "labels", mapping), mapping)
+    pairs = find_pairs(tmp_path / "images", tmp_path / "labels", mapping)
+
+    def see(image_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.eye(4, dtype=np.float32)[image_bgr[:, :, 0] // 60]
+
+    scores, classes = sample_scores(see, pairs, mapping)
     assert scores.shape == (classes.size, 4)
     assert 2 * PIXELS_PER_PICTURE <= classes.size < 4 * PIXELS_PER_PICTURE
-    assert classes.max() == 3
-    assert (scores.argmax(1) == classes).mean() > 0.8
+    np.testing.assert_array_equal(scores.argmax(1), classes)
+    assert find_scaling(see, [(pairs[:1], mapping), (pairs[1:], mapping)]) == fit_scaling(scores, classes)
 
 
 def test_two_scalings_are_one() -> None:

@@ -4,21 +4,21 @@ A network that is 90 % sure should be right 9 times in 10; trained ones are sure
 heavier weights for rare classes sees them too often, too: people come out too thick. Both are mended by the likeliest
 softmax(scores / T + offsets): temperature scaling (Guo et al. 2017, arXiv:1706.04599) with a bias for each class
 (Alexandari et al. 2020, arXiv:1901.06852). Rounding to INT8 shifts the scores once more, which is found and taken back
-on the INT8 model itself. It costs nothing on the device.
+on the INT8 model itself. It costs nothing on the device. Training judges a network by the scores scaled like this, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.classes import IGNORE_INDEX
+from edgeseg.evaluate import Predict
 from edgeseg.labels import LabelMapping, Pair, read_pair
 from edgeseg.model_card import ModelCard
-from edgeseg.segmenter import Segmenter
 
 #: Of each picture; neighbouring pixels say the same, and a handful of numbers needs few.
 PIXELS_PER_PICTURE = 4096
@@ -56,15 +56,15 @@ class Scaling:
 
     def apply(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores (..., C) as training left them, scaled."""
-        return scores / np.float32(self.temperature) + np.float32(self.offsets)
+        return scores / np.float32(self.temperature) + np.asarray(self.offsets, np.float32)
 
     def undo(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scaled scores (..., C) as training left them."""
-        return (scores - np.float32(self.offsets)) * np.float32(self.temperature)
+        return (scores - np.asarray(self.offsets, np.float32)) * np.float32(self.temperature)
 
 
 def sample_scores(
-    segmenter: Segmenter, pairs: Sequence[Pair], mapping: LabelMapping
+    predict: Predict, pairs: Sequence[Pair], mapping: LabelMapping
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Scores (N, C) of labelled pixels, spread evenly over each picture, and their true classes (N,).
 
@@ -76,10 +76,16 @@ def sample_scores(
         image, label = read_pair(pair, mapping)
         (places,) = np.nonzero(label.ravel() != IGNORE_INDEX)
         places = places[:: max(1, places.size // PIXELS_PER_PICTURE)]
-        full = segmenter.scores(image)
+        full = predict(image)
         scores.append(full.reshape(-1, full.shape[2])[places])
         truths.append(label.ravel()[places])
     return np.concatenate(scores), np.concatenate(truths)
+
+
+def find_scaling(predict: Predict, sets: Iterable[tuple[Sequence[Pair], LabelMapping]]) -> Scaling:
+    """What the scores of a network lack on labelled pictures, all data sets together. Raises as sample_scores()."""
+    samples = [sample_scores(predict, pairs, mapping) for pairs, mapping in sets]
+    return fit_scaling(*(np.concatenate(parts) for parts in zip(*samples, strict=True)))
 
 
 def fit_scaling(scores: NDArray[np.float32], truth: NDArray[np.uint8]) -> Scaling:
