@@ -83,12 +83,27 @@ def _cut(array: Image, top: int, left: int, height: int, width: int, fill: int) 
     return np.asarray(cv2.copyMakeBorder(inside, *pads, cv2.BORDER_CONSTANT, value=(fill,) * 3), np.uint8)
 
 
-def random_look(rgb: Image, config: Augmentation, rng: Generator) -> Image:
-    """Varies light, weather and sensor of an RGB picture (h, w, 3) uint8, in the order in which they happen."""
+def corrupt_whole(image: Image, config: Augmentation, rng: Generator) -> Image:
+    """Corrupts a picture (H, W, 3) uint8 before anything is cut out of it, in so many cases as the recipe asks for.
+
+    Otherwise returns the picture itself.
+    """
+    if config.corrupt_whole and rng.random() < config.corruption_p:
+        return corrupt_randomly(image, config.corruption_strength, rng)
+    return image
+
+
+def random_look(rgb: Image, config: Augmentation, rng: Generator, *, corrupted: bool = False) -> Image:
+    """Varies light, weather and sensor of an RGB picture (h, w, 3) uint8, in the order in which they happen.
+
+    What is `corrupted` already is varied in its colours alone.
+    """
     if rng.random() < config.color_p:
         rgb = vary_color(rgb, rng)
+    if corrupted:
+        return rgb
     # Asked first whether it may happen at all: a recipe without it draws what it always drew.
-    if config.corruption_p and rng.random() < config.corruption_p:
+    if config.corruption_p and not config.corrupt_whole and rng.random() < config.corruption_p:
         return corrupt_randomly(rgb, config.corruption_strength, rng)
     if rng.random() < config.haze_p:
         rgb = add_haze(rgb, rng.uniform(0.2, 0.7), rng)

@@ -109,7 +109,8 @@ class Augmentation(Part):
     scale: zoom against the size the device would see. aspect: the largest stretch of either side, so that one model
     serves 4:3 and 16:9 cameras. focus: the share of crops that are made to hold a pixel of the class. corruption_p: the
     share of pictures that suffer from one kind of train/corruptions.py, at a strength within corruption_strength,
-    instead of the milder blur, noise, low light, haze, rain and JPEG.
+    instead of the milder blur, noise, low light, haze, rain and JPEG. corrupt_whole: before they are cut and resized,
+    as the camera took them, and as `python -m train robustness` does; otherwise the crop is the picture that suffers.
     """
 
     scale: tuple[Zoom, Zoom] = (0.5, 2.0)
@@ -125,6 +126,7 @@ class Augmentation(Part):
     jpeg_p: Ratio = 0.1
     corruption_p: Ratio = 0.0
     corruption_strength: tuple[Strength, Strength] = (0.3, 2.5)
+    corrupt_whole: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Augmentation:

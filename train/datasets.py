@@ -19,7 +19,7 @@ from edgeseg.classes import CLASS_NAMES, IGNORE_INDEX
 from edgeseg.errors import EdgesegError
 from edgeseg.labels import LabelMapping, Pair, find_pairs, read_pair, scan_pairs
 from edgeseg.splits import select_pairs
-from train.augment import OUTSIDE_INDEX, random_look, random_view
+from train.augment import OUTSIDE_INDEX, corrupt_whole, random_look, random_view
 from train.config import DatasetEntry, Recipe
 
 #: The stride at which labels meet scores: half the picture's size keeps small people, at a quarter of the cost.
@@ -139,12 +139,13 @@ class Mixer:
         dataset = self.datasets[int(rng.choice(len(self.datasets), p=self._odds))]
         image, label = dataset.read(int(rng.integers(len(dataset.pairs))))
         config = self.recipe.augmentation
+        seen = corrupt_whole(image, config, rng)
         # A teacher knows what is where nobody labelled, but not what is where there is no picture.
         outside = OUTSIDE_INDEX if self.recipe.teacher else IGNORE_INDEX
         sizes = self.recipe.input_size, self.recipe.train_hw
         stretch = dataset.entry.stretch
-        view, mask = random_view(image, label, *sizes, config, rng, LABEL_STRIDE, outside, stretch)
-        return random_look(view, config, rng), mask
+        view, mask = random_view(seen, label, *sizes, config, rng, LABEL_STRIDE, outside, stretch)
+        return random_look(view, config, rng, corrupted=seen is not image), mask
 
 
 _mixer: Mixer | None = None  # one per worker process, set by its initialiser

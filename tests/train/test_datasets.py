@@ -129,6 +129,26 @@ def test_a_data_set_that_was_squeezed_is_stretched(tmp_path: Path, recipe_fields
     assert not np.array_equal(Mixer(plain).batch(0, 0)[0], Mixer(stretched).batch(0, 0)[0])
 
 
+def test_corruptions_are_of_the_crop_or_of_the_picture_as_the_camera_took_it(
+    tmp_path: Path, recipe_fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suffered: list[tuple[int, ...]] = []
+
+    def whiten(image: np.ndarray, strengths: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
+        suffered.append(image.shape)
+        return np.full_like(image, 255)
+
+    monkeypatch.setattr("train.augment.corrupt_randomly", whiten)
+    recipe_fields["augmentation"] = {"scale": [2.0, 2.0], "color_p": 0, "corruption_p": 1}
+    for whole, shape in ((False, (64, 96, 3)), (True, (96, 128, 3))):
+        recipe_fields["augmentation"]["corrupt_whole"] = whole
+        images, masks = Mixer(recipe_of(tmp_path, recipe_fields)).batch(0, 0)
+        assert suffered == [shape] * 2
+        assert (images == 255).all()
+        assert len(np.unique(masks)) > 1
+        suffered.clear()
+
+
 def test_weights_decide_how_often_a_data_set_is_drawn(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
     dark = tmp_path / "dark"
     for name in ("images", "labels"):
