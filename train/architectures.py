@@ -12,6 +12,8 @@ hard-swish, PReLU or average pool: XNNPACK leaves those to slow kernels.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,8 +41,11 @@ class Stage:
 class Architecture:
     """Width and depth of a network.
 
-    `stages` follow the stem, which has stride 2. Strides 4, 8, 16 and 32 are tapped at the last block before the next
-    reduction; `decoder` is the channel count of the decoder at each of them, `context` that of the global branch.
+    `stages` follow the stem. Strides 4, 8, 16 and 32 are tapped at the last block before the next reduction; `decoder`
+    is the channel count of the decoder at each of them, `context` that of the global branch. With `stem_stride` 4
+    instead of 2 the stem does what the first reduction of the stages would do; with `encoder_stride` 16 instead of 32
+    the blocks after that are dilated instead of reduced, and the last number of `decoder` is not used. Raises
+    ValueError for another stride.
     """
 
     name: str
@@ -50,6 +55,29 @@ class Architecture:
     context: int
     decoder_blocks: int = 1
     dropout: float = 0.1
+    stem_stride: int = 2
+    encoder_stride: int = 32
+
+    def __post_init__(self) -> None:
+        for field, known in (("stem_stride", (2, 4)), ("encoder_stride", (16, 32))):
+            if getattr(self, field) not in known:
+                raise ValueError(f"{field} is {known[0]} or {known[1]}, not {getattr(self, field)}")
+
+    def blocks(self) -> Iterator[tuple[Stage, int, int]]:
+        """Every block in turn: its stage, its own stride and the dilation of its depthwise convolution."""
+        planned, reached, dilation = 2, self.stem_stride, 1
+        for stage in self.stages:
+            for index in range(stage.blocks):
+                stride = stage.stride if index == 0 else 1
+                planned *= stride
+                if planned <= reached:  # the stem has done it
+                    yield stage, 1, dilation
+                elif reached * stride > self.encoder_stride:
+                    yield stage, 1, dilation
+                    dilation *= stride
+                else:
+                    yield stage, stride, dilation
+                    reached *= stride
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, name: str | None = None) -> Architecture:
         """The same network with `width` times the channels (rounded to 8) and `depth` times the blocks."""
@@ -112,16 +140,18 @@ def _convolution(x: Any, filters: int, name: str, *, kernel: int = 1, stride: in
     return layers.ReLU(6.0, name=f"{name}_relu")(x) if activation else x
 
 
-def _depthwise(x: Any, name: str, *, stride: int = 1) -> Any:
-    x = layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
+def _depthwise(x: Any, name: str, *, stride: int = 1, dilation: int = 1) -> Any:
+    x = layers.DepthwiseConv2D(
+        3, strides=stride, dilation_rate=dilation, padding="same", use_bias=False, name=f"{name}_conv"
+    )(x)
     x = layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
 
-def _inverted_residual(x: Any, stage: Stage, stride: int, name: str) -> Any:
+def _inverted_residual(x: Any, stage: Stage, stride: int, dilation: int, name: str) -> Any:
     width_in = x.shape[-1]
     y = _convolution(x, width_in * stage.expansion, f"{name}_expand") if stage.expansion != 1 else x
-    y = _depthwise(y, f"{name}_depthwise", stride=stride)
+    y = _depthwise(y, f"{name}_depthwise", stride=stride, dilation=dilation)
     y = _convolution(y, stage.channels, f"{name}_project", activation=False)
     if stride == 1 and width_in == stage.channels:
         y = layers.Add(name=f"{name}_add")([x, y])
@@ -143,23 +173,17 @@ def build_network(
     """
     if isinstance(architecture, str):
         architecture = ARCHITECTURES[architecture]
-    total_stride = 2
-    for stage in architecture.stages:
-        total_stride *= stage.stride
+    blocks = list(architecture.blocks())
+    total_stride = architecture.stem_stride * math.prod(stride for _, stride, _ in blocks)
     if any(side is not None and side % total_stride for side in input_hw):
         raise ValueError(f"input size {input_hw} must divide by the encoder's stride {total_stride}")
 
     inputs = keras.Input((*input_hw, 3), batch_size=batch_size, name="image")
-    x = _convolution(inputs, architecture.stem, "stem", kernel=3, stride=2)
-    stride, taps = 2, {}
-    block = 0
-    for stage in architecture.stages:
-        for index in range(stage.blocks):
-            block_stride = stage.stride if index == 0 else 1
-            stride *= block_stride
-            x = _inverted_residual(x, stage, block_stride, f"block{block}")
-            taps[stride] = x
-            block += 1
+    stride, taps = architecture.stem_stride, {}
+    x = _convolution(inputs, architecture.stem, "stem", kernel=3, stride=stride)
+    for index, (stage, block_stride, dilation) in enumerate(blocks):
+        stride *= block_stride
+        x = taps[stride] = _inverted_residual(x, stage, block_stride, dilation, f"block{index}")
 
     # Context: what the whole picture says (a tunnel, a car park), added to every position of the deepest features.
     widths = dict(zip((4, 8, 16, 32), architecture.decoder, strict=True))

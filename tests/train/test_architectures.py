@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -47,3 +48,48 @@ def test_width_and_depth_scale_the_network() -> None:
     shallow = nano.scaled(depth=0.5)
     assert sum(stage.blocks for stage in shallow.stages) < sum(stage.blocks for stage in nano.stages)
     assert build("small").count_params() > build("nano").count_params()
+
+
+def encoder(network: Any) -> list[Any]:
+    return [layer for layer in network.layers if layer.name.startswith(("stem", "block"))]
+
+
+def test_a_stem_of_stride_4_takes_the_first_reduction_over() -> None:
+    network = build_network(replace(ARCHITECTURES["nano"], stem_stride=4), (64, 96), 4)
+    assert network.output_shape == (None, 16, 24, 4)
+    reduced = {layer.name: layer.strides for layer in encoder(network) if getattr(layer, "strides", (1, 1)) != (1, 1)}
+    assert reduced == {
+        "stem_conv": (4, 4),
+        "block3_depthwise_conv": (2, 2),
+        "block6_depthwise_conv": (2, 2),
+        "block13_depthwise_conv": (2, 2),
+    }
+
+
+def test_an_encoder_of_stride_16_is_dilated_instead() -> None:
+    network = build_network(replace(ARCHITECTURES["nano"], encoder_stride=16), (64, 96), 4)
+    assert network.output_shape == (None, 16, 24, 4)
+    assert network.get_layer("context_local_relu").output.shape[1:3] == (4, 6)
+    dilated = [layer.name for layer in encoder(network) if getattr(layer, "dilation_rate", (1, 1)) == (2, 2)]
+    # The block that would have reduced sees its input as before; those after it skip what it would have left out.
+    assert dilated == [f"block{index}_depthwise_conv" for index in (14, 15, 16)]
+    # 48 divides by 16 and not by 32.
+    assert build_network(replace(ARCHITECTURES["nano"], encoder_stride=16), (48, 96), 4).output_shape[1] == 12
+
+
+@pytest.mark.parametrize("change", [{"stem_stride": 4}, {"encoder_stride": 16}])
+def test_another_stride_changes_no_weight_of_the_encoder(change: dict[str, int]) -> None:
+    """So a pretrained file fits."""
+    changed = build_network(replace(ARCHITECTURES["nano"], **change), (64, 96), 4)
+    weights = [
+        [(weight.path, weight.shape) for layer in encoder(network) for weight in layer.weights]
+        for network in (build("nano"), changed)
+    ]
+    assert weights[0] == weights[1]
+
+
+def test_a_stride_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="stem_stride is 2 or 4, not 3"):
+        replace(ARCHITECTURES["nano"], stem_stride=3)
+    with pytest.raises(ValueError, match="encoder_stride is 16 or 32, not 8"):
+        replace(ARCHITECTURES["nano"], encoder_stride=8)
