@@ -39,6 +39,8 @@ NOTE_NAME = "pseudo.json"
 MAX_SIDE = 960
 #: Optical flow is found at this height: enough for what moves, a tenth of the time.
 FLOW_HEIGHT = 240
+#: The least probability of a labelled pixel, in the order of CLASS_NAMES.
+SURE = (0.9,) * len(CLASS_NAMES)
 #: Frames between a picture and the neighbours it is compared with: far enough for noise and light to differ.
 NEIGHBOUR_GAP = 2
 
@@ -47,23 +49,22 @@ NEIGHBOUR_GAP = 2
 class Conditions:
     """When a pixel is labelled, and a picture kept.
 
-    every: of how many frames one is labelled. sure: the least probability of the views' mean, which is one where the
-    teacher's scores are scaled. neighbours: whether the
-    frames before and after must agree; not for pictures of different places. least: the least share of a picture's
-    pixels that must have got a class.
+    every: of how many frames one is labelled. sure: of each class the least probability of the views' mean, which is
+    one where the teacher's scores are scaled. neighbours: whether the frames before and after must agree; not for
+    pictures of different places. least: the least share of a picture's pixels that must have got a class.
     """
 
     views: Views = field(default_factory=lambda: Views((0.75, 1.0, 1.25), flip=True))
     every: int = 10
-    sure: float = 0.9
+    sure: tuple[float, ...] = SURE
     neighbours: bool = True
     least: float = 0.3
 
     def __post_init__(self) -> None:
-        if self.every < 1 or not 0 < self.sure < 1 or not 0 <= self.least <= 1:
+        if self.every < 1 or not all(0 < sure < 1 for sure in self.sure) or not 0 <= self.least <= 1:
             raise UsageError(
-                f"every must be at least 1, sure above 0 and below 1, least 0 to 1; got {self.every}, {self.sure}, "
-                f"{self.least}"
+                f"every must be at least 1, sure above 0 and below 1, least 0 to 1; got {self.every}, "
+                f"{', '.join(map(str, self.sure))}, {self.least}"
             )
 
 
@@ -81,16 +82,35 @@ class Yield:
         return {name: int(count) / total for name, count in zip((*CLASS_NAMES, "ignored"), self.pixels, strict=True)}
 
 
-def agree(views: Sequence[NDArray[np.float32]], neighbours: Sequence[Image], sure: float) -> Image:
+def read_sure(given: Sequence[str]) -> tuple[float, ...]:
+    """The least probability of each class: SURE, changed by what is `given`, `0.8` for all or `person=0.5` for one.
+
+    Raises UsageError for what is neither.
+    """
+    sure = dict(zip(CLASS_NAMES, SURE, strict=True))
+    # Those of all classes first, wherever they stand.
+    for text in sorted(given, key=lambda text: "=" in text):
+        name, equals, number = text.rpartition("=")
+        try:
+            found = dict.fromkeys([name] if equals else CLASS_NAMES, float(number))
+        except ValueError as error:
+            raise UsageError(f"--sure {text}: write a number, or CLASS=NUMBER such as person=0.5") from error
+        if equals and name not in sure:
+            raise UsageError(f"--sure {text}: '{name}' is not one of {', '.join(CLASS_NAMES)}")
+        sure |= found
+    return tuple(sure.values())
+
+
+def agree(views: Sequence[NDArray[np.float32]], neighbours: Sequence[Image], sure: Sequence[float]) -> Image:
     """The class of each pixel on which everything agrees, IGNORE_INDEX elsewhere; (H, W) uint8.
 
     views: scores (H, W, C) of one picture. neighbours: the classes that other frames have at each of its pixels, (H, W)
-    uint8, IGNORE_INDEX where they do not show it.
+    uint8, IGNORE_INDEX where they do not show it. sure: the least probability of each of the C classes.
     """
     logs = [log_softmax(view) for view in views]
     fused = fuse_views(logs)
     ids, confidence = decide(fused)
-    kept = confidence >= 255 * sure
+    kept = confidence >= 255 * np.asarray(sure, np.float32)[ids]
     for log in logs:
         kept &= decide(log)[0] == ids
     for other in neighbours:
@@ -260,7 +280,7 @@ def _describe(
             "scales": list(conditions.views.scales),
             "flip": conditions.views.flip,
             "every": conditions.every,
-            "sure": conditions.sure,
+            "sure": list(conditions.sure),
             "neighbours": conditions.neighbours,
             "least": conditions.least,
         },

@@ -106,7 +106,12 @@ def pseudo_label(
     model: Annotated[Path, typer.Option(help="the teacher: a run folder, or a .keras with its card.json beside it")],
     out: Annotated[Path, typer.Option("--out", help="the dataset folder to make")],
     every: Annotated[int, typer.Option(min=1, help="label one of so many frames")] = 10,
-    sure: Annotated[float, typer.Option(help="the least probability of a labelled pixel")] = 0.9,
+    sure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[CLASS=]P", help="the least probability of a labelled pixel, of all classes or one (default: 0.9)"
+        ),
+    ] = None,
     scales: Annotated[str, typer.Option(help="views that must agree: sizes relative to the network's")] = "0.75,1,1.25",
     flip: Annotated[bool, typer.Option(help="mirrored views must agree, too")] = True,
     neighbours: Annotated[
@@ -121,9 +126,9 @@ def pseudo_label(
     from rich.progress import Progress, TextColumn
 
     from train.network_file import load_network
-    from train.pseudo_label import Conditions, label_clips, recipe_entry
+    from train.pseudo_label import Conditions, label_clips, read_sure, recipe_entry
 
-    conditions = Conditions(_read_views(scales, flip), every, sure, neighbours, least)
+    conditions = Conditions(_read_views(scales, flip), every, read_sure(sure or ()), neighbours, least)
     teacher = load_network(model)
     # What `unpack` made is no run, and its scores are true.
     scaled = (model / RECIPE_NAME).is_file() and not as_trained

@@ -106,6 +106,11 @@ def test_check_names_every_broken_pair_at_once(
         (["robustness", "nano", "--model", "m.tflite"], 2, "--out"),
         (["pseudo-label", "a.mp4", "--model", "no-such-run", "--out", "x"], 66, "no-such-run"),
         (["pseudo-label", "a.mp4", "--model", "x", "--out", "x", "--sure", "1.5"], 2, "sure above 0 and below 1"),
+        (
+            ["pseudo-label", "a.mp4", "--model", "x", "--out", "x", "--sure", "car=0.5"],
+            2,
+            "--sure car=0.5: 'car'",
+        ),
         (["explain", "a.png", "--model", "x", "--class", "tree"], 2, "--class tree: not one of other, road"),
         (["explain", "no-such.png", "--model", "x"], 66, "no-such.png"),
         (["evaluate", "no-such-run"], 66, "no-such-run"),

@@ -20,7 +20,7 @@ from train.config import DatasetEntry, load_recipe
 from train.datasets import Dataset
 from train.evaluate import Views
 from train.network_file import TrainedNetwork, load_network
-from train.pseudo_label import Conditions, agree, carry, label_clips
+from train.pseudo_label import SURE, Conditions, agree, carry, label_clips, read_sure
 from train.run_folder import RunFolder
 
 ROAD, VEHICLE, PERSON = 1, 2, 3
@@ -64,12 +64,22 @@ def scores_of(ids: list[int], strength: float = 6.0) -> np.ndarray:
 def test_one_dissenting_view_or_neighbour_is_enough() -> None:
     views = [scores_of([0, 1, 2, 3]), scores_of([0, 1, 3, 3])]
     same = np.array([[0, 1, 2, 3]], np.uint8)
-    assert agree(views[:1], [], 0.9).tolist() == [[0, 1, 2, 3]]
-    assert agree(views, [same], 0.9).tolist() == [[0, 1, IGNORE_INDEX, 3]]
+    assert agree(views[:1], [], SURE).tolist() == [[0, 1, 2, 3]]
+    assert agree(views, [same], SURE).tolist() == [[0, 1, IGNORE_INDEX, 3]]
     # A neighbour that does not show the place has no say; another one has.
     unseen, other = np.array([[IGNORE_INDEX, 1, 2, 3]], np.uint8), np.array([[0, 1, 2, 2]], np.uint8)
-    assert agree(views[:1], [unseen, other], 0.9).tolist() == [[0, 1, 2, IGNORE_INDEX]]
-    assert agree([scores_of([0, 1, 2, 3], 2.0)], [], 0.9).tolist() == [[IGNORE_INDEX] * 4]
+    assert agree(views[:1], [unseen, other], SURE).tolist() == [[0, 1, 2, IGNORE_INDEX]]
+    unsure = [scores_of([0, 1, 2, 3], 2.0)]  # 71 % each
+    assert agree(unsure, [], SURE).tolist() == [[IGNORE_INDEX] * 4]
+    assert agree(unsure, [], (0.9, 0.72, 0.7, 0.5)).tolist() == [[IGNORE_INDEX, IGNORE_INDEX, VEHICLE, PERSON]]
+
+
+def test_a_class_may_be_asked_for_less_than_the_others() -> None:
+    assert read_sure([]) == SURE
+    assert read_sure(["person=0.5", "0.8", "vehicle=0.7"]) == (0.8, 0.8, 0.7, 0.5)
+    for wrong in ("much", "person=", "person", "=", "people=0.5", "person=a"):
+        with pytest.raises(UsageError, match=f"--sure {wrong}: "):
+            read_sure([wrong])
 
 
 def test_classes_move_with_what_they_belong_to() -> None:
