@@ -50,6 +50,7 @@ FIELDS: dict[str, Callable[[str], Any]] = {
     "stem": int,
     "stem_stride": int,
     "encoder_stride": int,
+    "fused": int,
     "decoder": _widths,
     "decoder_blocks": int,
     "context": int,

@@ -77,6 +77,23 @@ def test_an_encoder_of_stride_16_is_dilated_instead() -> None:
     assert build_network(replace(ARCHITECTURES["nano"], encoder_stride=16), (48, 96), 4).output_shape[1] == 12
 
 
+def test_a_fused_block_takes_the_place_of_the_blocks_at_stride_2() -> None:
+    network = build_network(replace(ARCHITECTURES["nano_lean"], fused=48), (64, 96), 4)
+    assert network.output_shape == (None, 16, 24, 4)
+    names = [layer.name for layer in encoder(network)]
+    assert not any(name.startswith("block0_") for name in names)
+    assert [name for name in names if name.startswith("block1_") and name.endswith("_conv")] == [
+        "block1_fused_conv",
+        "block1_project_conv",
+    ]
+    fused = network.get_layer("block1_fused_conv")
+    assert (fused.kernel_size, fused.strides, fused.filters) == ((3, 3), (2, 2), 48)
+    # All else is as it was: the weights of the other network fit.
+    before = {layer.name: [weight.shape for weight in layer.weights] for layer in build("nano_lean").layers}
+    after = {layer.name: [weight.shape for weight in layer.weights] for layer in network.layers if layer.weights}
+    assert [name for name in after if after[name] != before.get(name)] == ["block1_fused_conv", "block1_fused_bn"]
+
+
 @pytest.mark.parametrize("change", [{"stem_stride": 4}, {"encoder_stride": 16}])
 def test_another_stride_changes_no_weight_of_the_encoder(change: dict[str, int]) -> None:
     """So a pretrained file fits."""
@@ -93,3 +110,5 @@ def test_a_stride_that_there_is_not_is_refused() -> None:
         replace(ARCHITECTURES["nano"], stem_stride=3)
     with pytest.raises(ValueError, match="encoder_stride is 16 or 32, not 8"):
         replace(ARCHITECTURES["nano"], encoder_stride=8)
+    with pytest.raises(ValueError, match="0 beside a stem of stride 4, not 48"):
+        replace(ARCHITECTURES["nano"], stem_stride=4, fused=48)
