@@ -23,7 +23,8 @@ from benchmarks.published_layers import (
 def build_bisenet_v2(input_hw: tuple[int, int], class_count: int) -> keras.Model:
     """BiSeNetV2 (Yu et al. 2020, arXiv:2004.02147); logits at stride 8.
 
-    The paper leaves the width of the segmentation head open; 1024 is what its reimplementations take.
+    The paper leaves the width of the segmentation head open. 1024 is what reimplementations take; with it the
+    convolutions multiply 24.6 thousand million times at 512x1024, where the paper counts 21.15.
     """
     inputs = image(input_hw)
     detail = inputs

@@ -44,11 +44,11 @@ class Architecture:
     `stages` follow the stem. Strides 4, 8, 16 and 32 are tapped at the last block before the next reduction; `decoder`
     is the channel count of the decoder at each of them, `context` that of the global branch. With `stem_stride` 4
     instead of 2 the stem does what the first reduction of the stages would do; with `encoder_stride` 16 instead of 32
-    the blocks after that are dilated instead of reduced, and the last number of `decoder` is not used. With `fused` the
-    blocks at stride 2 are left out, and the block that reduces to stride 4 has one dense 3x3 convolution of so many
-    channels in place of its expansion and its depthwise convolution (the fused MBConv of Tan and Le 2021,
-    arXiv:2104.00298): large and thin layers take most of the time where 1x1 convolutions are fast. Raises ValueError
-    for another stride, and for `fused` beside a stem of stride 4.
+    the blocks after that are dilated instead of reduced, and the last number of `decoder` is not used. With `fused` one
+    block takes the place of all that end at strides 2 and 4: a dense 3x3 convolution of so many channels, which
+    reduces, and a projection (the fused MBConv of Tan and Le 2021, arXiv:2104.00298). Few channels on many positions
+    are memory moved, not sums: a CPU gains nothing there by fast INT8 products. Raises ValueError for another stride,
+    and for `fused` beside a stem of stride 4.
     """
 
     name: str
@@ -69,23 +69,24 @@ class Architecture:
         if self.fused < 0 or (self.fused and self.stem_stride != 2):
             raise ValueError(f"fused is a number of channels, and 0 beside a stem of stride 4, not {self.fused}")
 
-    def blocks(self) -> Iterator[tuple[Stage, int, int]]:
-        """Every block in turn: its stage, its own stride (0: left out) and its depthwise convolution's dilation."""
-        planned, reached, dilation = 2, self.stem_stride, 1
+    def blocks(self) -> Iterator[tuple[int, Stage, int, int]]:
+        """Every block that is built: its number among all, its stage, its own stride and its dilation."""
+        number, planned, reached, dilation = 0, 2, self.stem_stride, 1
         for stage in self.stages:
             for index in range(stage.blocks):
                 stride = stage.stride if index == 0 else 1
                 planned *= stride
-                if self.fused and planned == 2:
-                    yield stage, 0, dilation
+                if self.fused and (planned == 2 or (planned, stride) == (4, 1)):
+                    pass
                 elif planned <= reached:  # the stem has done it
-                    yield stage, 1, dilation
+                    yield number, stage, 1, dilation
                 elif reached * stride > self.encoder_stride:
-                    yield stage, 1, dilation
+                    yield number, stage, 1, dilation
                     dilation *= stride
                 else:
-                    yield stage, stride, dilation
+                    yield number, stage, stride, dilation
                     reached *= stride
+                number += 1
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, name: str | None = None) -> Architecture:
         """The same network with `width` times the channels (rounded to 8) and `depth` times the blocks."""
@@ -103,6 +104,7 @@ class Architecture:
             ),
             decoder=tuple(channels(count) for count in self.decoder),
             context=channels(self.context),
+            fused=channels(self.fused) if self.fused else 0,
         )
 
 
@@ -130,20 +132,6 @@ ARCHITECTURES: dict[str, Architecture] = {
         context=96,
         dropout=0.0,
     ),
-    # `nano_lean` without its two blocks at stride 2 and the second one at stride 4, which take 0.4 of its time on a CPU
-    # with AVX-512 VNNI, and little of its weights.
-    "nano_fused": Architecture(
-        "nano_fused",
-        stem=16,
-        stages=tuple(
-            replace(stage, blocks=1) if stage.channels == 12 else stage
-            for stage in _mobilenet_v2_stages((8, 12, 16, 32, 48, 80))
-        ),
-        decoder=(32, 48, 64, 96),
-        context=96,
-        dropout=0.0,
-        fused=48,
-    ),
     # Widths of MobileNetV2 1.0, without its last stage, which costs more than it brings at so small a picture.
     "small": Architecture(
         "small",
@@ -154,6 +142,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         dropout=0.0,
     ),
 }
+# A quarter less time than `nano_lean` where a CPU has AVX-512 VNNI (train/RESULTS.md); all other weights fit.
+ARCHITECTURES["nano_fused"] = replace(ARCHITECTURES["nano_lean"], name="nano_fused", fused=48)
 
 
 def _convolution(x: Any, filters: int, name: str, *, kernel: int = 1, stride: int = 1, activation: bool = True) -> Any:
@@ -201,16 +191,14 @@ def build_network(
     if isinstance(architecture, str):
         architecture = ARCHITECTURES[architecture]
     blocks = list(architecture.blocks())
-    total_stride = architecture.stem_stride * math.prod(stride or 1 for _, stride, _ in blocks)
+    total_stride = architecture.stem_stride * math.prod(stride for _, _, stride, _ in blocks)
     if any(side is not None and side % total_stride for side in input_hw):
         raise ValueError(f"input size {input_hw} must divide by the encoder's stride {total_stride}")
 
     inputs = keras.Input((*input_hw, 3), batch_size=batch_size, name="image")
     stride, taps = architecture.stem_stride, {}
     x = _convolution(inputs, architecture.stem, "stem", kernel=3, stride=stride)
-    for index, (stage, block_stride, dilation) in enumerate(blocks):
-        if not block_stride:
-            continue
+    for index, stage, block_stride, dilation in blocks:
         stride *= block_stride
         if architecture.fused and (stride, block_stride) == (4, 2):
             x = taps[stride] = _fused(x, stage, architecture.fused, f"block{index}")

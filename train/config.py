@@ -134,6 +134,8 @@ class Augmentation(Part):
             raise ValueError("`corruption_strength` is the weakest and the strongest, in this order")
         if self.scale[0] > self.scale[1]:
             raise ValueError("`scale` is the smallest and the largest, in this order")
+        if self.corrupt_whole and not self.corruption_p:
+            raise ValueError("`corrupt_whole` does nothing without a `corruption_p`")
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeseg.classes import CLASS_NAMES
-from edgeseg.errors import UsageError
+from edgeseg.errors import EdgesegError, UsageError
 from edgeseg.hand_over import RECIPE_NAME
 from edgeseg.iou import none_if_nan
 from train.config import DatasetEntry, load_recipe
@@ -48,7 +49,7 @@ def evaluate(
     datasets = [Dataset.open(entry) for entry in _choose_entries(recipe.validation, recipe.datasets, dataset, mapping)]
     predict = make_predictor(load_best(folder), recipe.input_size, views)
     if not as_trained:
-        predict = make_true(predict, [Dataset.open(entry) for entry in recipe.validation])
+        predict = make_true(predict, _open_to_scale(recipe.validation))
     results = evaluate_datasets(predict, datasets)
     if as_json:
         answer = {
@@ -131,8 +132,9 @@ def pseudo_label(
     conditions = Conditions(_read_views(scales, flip), every, read_sure(sure or ()), neighbours, least)
     teacher = load_network(model)
     # What `unpack` made is no run, and its scores are true.
-    scaled = (model / RECIPE_NAME).is_file() and not as_trained
-    entries = RunFolder.open(model)[1].validation if scaled else []
+    folder = teacher.path.parent
+    scaled = (folder / RECIPE_NAME).is_file() and not as_trained
+    entries = RunFolder.open(folder)[1].validation if scaled else ()
     columns = TextColumn("{task.description}"), TextColumn("{task.fields[kept]} of {task.completed} pictures kept")
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None, kept=0)
@@ -141,7 +143,7 @@ def pseudo_label(
             teacher,
             out,
             conditions,
-            [Dataset.open(entry) for entry in entries],
+            _open_to_scale(entries),
             lambda name, seen, kept: progress.update(task, description=name, completed=seen, kept=kept),
         )
     table = Table("class", "% of the pixels", title=f"{found.kept} of {found.seen} pictures kept")
@@ -173,6 +175,14 @@ def explain(
     network = load_network(model)
     for name in chosen:
         print(write_explanation(network, picture, image, name, out, layer))
+
+
+def _open_to_scale(entries: Sequence[DatasetEntry]) -> list[Dataset]:
+    """The validation sets of a run. What they raise tells what they are needed for."""
+    try:
+        return [Dataset.open(entry) for entry in entries]
+    except EdgesegError as error:
+        raise type(error)(f"{error}; the scores are scaled on it, unless you give --as-trained") from error
 
 
 def _read_views(scales: str, flip: bool) -> Views:

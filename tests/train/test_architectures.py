@@ -48,6 +48,7 @@ def test_width_and_depth_scale_the_network() -> None:
     shallow = nano.scaled(depth=0.5)
     assert sum(stage.blocks for stage in shallow.stages) < sum(stage.blocks for stage in nano.stages)
     assert build("small").count_params() > build("nano").count_params()
+    assert ARCHITECTURES["nano_fused"].scaled(width=0.5).fused == 24
 
 
 def encoder(network: Any) -> list[Any]:
@@ -77,11 +78,11 @@ def test_an_encoder_of_stride_16_is_dilated_instead() -> None:
     assert build_network(replace(ARCHITECTURES["nano"], encoder_stride=16), (48, 96), 4).output_shape[1] == 12
 
 
-def test_a_fused_block_takes_the_place_of_the_blocks_at_stride_2() -> None:
-    network = build_network(replace(ARCHITECTURES["nano_lean"], fused=48), (64, 96), 4)
+def test_a_fused_block_takes_the_place_of_those_at_strides_2_and_4() -> None:
+    network = build("nano_fused")
     assert network.output_shape == (None, 16, 24, 4)
     names = [layer.name for layer in encoder(network)]
-    assert not any(name.startswith("block0_") for name in names)
+    assert not any(name.startswith(("block0_", "block2_")) for name in names)
     assert [name for name in names if name.startswith("block1_") and name.endswith("_conv")] == [
         "block1_fused_conv",
         "block1_project_conv",

@@ -60,6 +60,7 @@ def test_a_mapping_file_is_found_beside_the_recipe(tmp_path: Path, recipe_fields
             "validation.0: .*`stretch` is for training",
         ),
         ({"datasets": []}, "datasets"),
+        ({"augmentation": {"corrupt_whole": True}}, "augmentation: .*does nothing without a `corruption_p`"),
         ({"augmentation": {"corruption_strength": [2, 1]}}, "augmentation: .*weakest and the strongest"),
         ({"augmentation": {"scale": [1.4, 0.85]}}, "augmentation: .*smallest and the largest"),
         ({"width": 9}, "width: .*less than or equal to 8"),

@@ -140,6 +140,21 @@ def untrained_run(tmp_path: Path, recipe_fields: dict[str, Any], streets: Path) 
     return run.path
 
 
+def test_a_missing_validation_set_is_told_with_what_it_is_needed_for(
+    untrained_run: Path, streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = untrained_run / "recipe.yaml"
+    fields = yaml.safe_load(recipe.read_text())
+    fields["validation"][0]["root"] = str(tmp_path / "away")
+    recipe.write_text(yaml.safe_dump(fields))
+    command = ["evaluate", str(untrained_run), "--dataset", str(streets), "--mapping", "edgeseg"]
+    assert main(command) == 66
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "away" in line
+    assert line.endswith("the scores are scaled on it, unless you give --as-trained")
+    assert main([*command, "--as-trained"]) == 0
+
+
 def test_evaluate_prints_json_for_a_folder_and_for_views(
     untrained_run: Path, streets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -225,7 +225,12 @@ def test_the_scores_of_a_run_are_scaled_on_its_validation_sets(
     command = ["pseudo-label", str(drive), "--model", str(run.path), "--every", "8", "--scales", "1", "--no-flip"]
     assert main([*command, "--out", str(tmp_path / "scaled")]) == 0
     assert main([*command, "--out", str(tmp_path / "not"), "--as-trained"]) == 0
-    scaled, unscaled = (json.loads((tmp_path / name / "pseudo.json").read_text()) for name in ("scaled", "not"))
+    command[3] = str(run.best_file)
+    assert main([*command, "--out", str(tmp_path / "file")]) == 0
+    scaled, unscaled, file = (
+        json.loads((tmp_path / name / "pseudo.json").read_text()) for name in ("scaled", "not", "file")
+    )
+    assert file == scaled
     assert (unscaled["teacher"]["temperature"], unscaled["teacher"]["offsets"]) == (1.0, [0.0] * 4)
     assert scaled["teacher"]["temperature"] != 1.0
     assert scaled["shares"]["ignored"] != unscaled["shares"]["ignored"]
