@@ -83,11 +83,14 @@ def fit(
 def average(
     runs: Annotated[list[Path], typer.Argument(help="run folders of one recipe, by different seeds")],
     out: Annotated[Path, typer.Option("--out", help="the run folder to make")],
+    with_start: Annotated[
+        bool, typer.Option("--with-start", help="of the network that they started from, too; then one run is enough")
+    ] = False,
 ) -> None:
     """Make one network of several runs of a recipe: the average of their weights. Compare it with each."""
     from train.average import average_runs
 
-    for name, matrix in average_runs(runs, out).items():
+    for name, matrix in average_runs(runs, out, with_start=with_start).items():
         print_matrix(name, matrix)
 
 

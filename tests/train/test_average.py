@@ -67,6 +67,33 @@ def test_an_average_is_a_run_with_the_mean_of_the_weights(runs: list[Path], tmp_
 
 
 @pytest.mark.usefixtures("recipe_fields")
+def test_a_run_is_averaged_with_what_it_started_from(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = runs[0].parent / "start.keras"
+    assert main(["average", str(runs[0]), "--with-start", "--out", str(tmp_path / "out")]) == 0
+    assert "mean without other" in capsys.readouterr().out
+    files = (start, runs[0] / "best.keras", tmp_path / "out" / "best.keras")
+    one, two, mean = (keras.saving.load_model(file, compile=False).trainable_variables for file in files)
+    assert any(not np.array_equal(left, right) for left, right in zip(one, two, strict=True))
+    for left, right, found in zip(one, two, mean, strict=True):
+        np.testing.assert_allclose(found, (np.asarray(left) + np.asarray(right)) / 2, atol=1e-6)
+    origin = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert origin["average_of"] == [RunFolder(runs[0]).fingerprint(), origin["pretrained_sha256"]]
+
+    # What lies there now may be another network.
+    _, recipe = RunFolder.open(runs[0])
+    assert recipe.pretrained is not None
+    shutil.copytree(runs[0], tmp_path / "moved")
+    build_network(design_tiny(), (96, 128), 4).save(tmp_path / "start.keras")
+    moved = recipe.pretrained.model_copy(update={"path": tmp_path / "start.keras"})
+    RunFolder(tmp_path / "moved").move(recipe.model_copy(update={"pretrained": moved}))
+    with pytest.raises(UsageError, match=r"start\.keras: is not what .*moved started from"):
+        average_runs([tmp_path / "moved"], tmp_path / "again", with_start=True)
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.usefixtures("recipe_fields")
 def test_an_average_of_taught_runs_says_who_taught_them(runs: list[Path], tmp_path: Path) -> None:
     _, recipe = RunFolder.open(runs[0])
     teachers = [write_teacher(tmp_path / "wide"), write_teacher(tmp_path / "other")]
