@@ -36,8 +36,12 @@ if TYPE_CHECKING:
     from train.architectures import Architecture
 
 
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(int(item) for item in text.split(","))
+
+
 def _widths(text: str) -> tuple[int, ...]:
-    widths = tuple(int(item) for item in text.split(","))
+    widths = _counts(text)
     if len(widths) != 4 or min(widths) < 1:
         raise ValueError("takes four channel counts, for strides 4, 8, 16 and 32")
     return widths
@@ -50,7 +54,7 @@ FIELDS: dict[str, Callable[[str], Any]] = {
     "stem": int,
     "stem_stride": int,
     "encoder_stride": int,
-    "fused": int,
+    "fused": _counts,
     "decoder": _widths,
     "decoder_blocks": int,
     "context": int,

@@ -12,6 +12,7 @@ hard-swish, PReLU or average pool: XNNPACK leaves those to slow kernels.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -44,11 +45,11 @@ class Architecture:
     `stages` follow the stem. Strides 4, 8, 16 and 32 are tapped at the last block before the next reduction; `decoder`
     is the channel count of the decoder at each of them, `context` that of the global branch. With `stem_stride` 4
     instead of 2 the stem does what the first reduction of the stages would do; with `encoder_stride` 16 instead of 32
-    the blocks after that are dilated instead of reduced, and the last number of `decoder` is not used. With `fused` one
-    block takes the place of all that end at strides 2 and 4: a dense 3x3 convolution of so many channels, which
-    reduces, and a projection (the fused MBConv of Tan and Le 2021, arXiv:2104.00298). Few channels on many positions
-    are memory moved, not sums: a CPU gains nothing there by fast INT8 products. Raises ValueError for another stride,
-    and for `fused` beside a stem of stride 4.
+    the blocks after that are dilated instead of reduced, and the last number of `decoder` is not used. `fused` blocks
+    take the place of all that end at strides 2 and 4, one a number: a dense 3x3 convolution of so many channels, of
+    which the first reduces, and a projection (the fused MBConv of Tan and Le 2021, arXiv:2104.00298). Few channels on
+    many positions are memory moved, not sums: a CPU gains nothing there by fast INT8 products. Raises ValueError for
+    another stride, for more fused blocks than there are in their place, and for any beside a stem of stride 4.
     """
 
     name: str
@@ -60,33 +61,44 @@ class Architecture:
     dropout: float = 0.1
     stem_stride: int = 2
     encoder_stride: int = 32
-    fused: int = 0
+    fused: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for field, known in (("stem_stride", (2, 4)), ("encoder_stride", (16, 32))):
             if getattr(self, field) not in known:
                 raise ValueError(f"{field} is {known[0]} or {known[1]}, not {getattr(self, field)}")
-        if self.fused < 0 or (self.fused and self.stem_stride != 2):
-            raise ValueError(f"fused is a number of channels, and 0 beside a stem of stride 4, not {self.fused}")
+        replaced = sum(stride == 4 for stride in self._planned_strides())
+        if self.fused and (self.stem_stride != 2 or min(self.fused) < 1 or len(self.fused) > replaced):
+            raise ValueError(
+                f"fused gives the channels of at most {replaced} blocks, and none beside a stem of stride 4, "
+                f"not {', '.join(map(str, self.fused))}"
+            )
+
+    def _planned_strides(self) -> Iterator[int]:
+        """At which stride of MobileNetV2 each block ends, before anything takes the place of any."""
+        reached = 2
+        for stage in self.stages:
+            reached *= stage.stride
+            yield from itertools.repeat(reached, stage.blocks)
 
     def blocks(self) -> Iterator[tuple[int, Stage, int, int]]:
         """Every block that is built: its number among all, its stage, its own stride and its dilation."""
-        number, planned, reached, dilation = 0, 2, self.stem_stride, 1
-        for stage in self.stages:
-            for index in range(stage.blocks):
-                stride = stage.stride if index == 0 else 1
-                planned *= stride
-                if self.fused and (planned == 2 or (planned, stride) == (4, 1)):
-                    pass
-                elif planned <= reached:  # the stem has done it
-                    yield number, stage, 1, dilation
-                elif reached * stride > self.encoder_stride:
-                    yield number, stage, 1, dilation
-                    dilation *= stride
-                else:
-                    yield number, stage, stride, dilation
-                    reached *= stride
-                number += 1
+        reached, dilation, fused = self.stem_stride, 1, 0
+        stages = [(stage, index) for stage in self.stages for index in range(stage.blocks)]
+        for number, ((stage, index), planned) in enumerate(zip(stages, self._planned_strides(), strict=True)):
+            stride = stage.stride if index == 0 else 1
+            if self.fused and planned <= 4:
+                if planned == 2 or fused == len(self.fused):
+                    continue
+                fused += 1
+            if planned <= reached:  # the stem has done it
+                yield number, stage, 1, dilation
+            elif reached * stride > self.encoder_stride:
+                yield number, stage, 1, dilation
+                dilation *= stride
+            else:
+                yield number, stage, stride, dilation
+                reached *= stride
 
     def scaled(self, width: float = 1.0, depth: float = 1.0, name: str | None = None) -> Architecture:
         """The same network with `width` times the channels (rounded to 8) and `depth` times the blocks."""
@@ -104,7 +116,7 @@ class Architecture:
             ),
             decoder=tuple(channels(count) for count in self.decoder),
             context=channels(self.context),
-            fused=channels(self.fused) if self.fused else 0,
+            fused=tuple(channels(count) for count in self.fused),
         )
 
 
@@ -143,7 +155,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
 }
 # A quarter less time than `nano_lean` where a CPU has AVX-512 VNNI (train/RESULTS.md); all other weights fit.
-ARCHITECTURES["nano_fused"] = replace(ARCHITECTURES["nano_lean"], name="nano_fused", fused=48)
+ARCHITECTURES["nano_fused"] = replace(ARCHITECTURES["nano_lean"], name="nano_fused", fused=(48, 32))
 
 
 def _convolution(x: Any, filters: int, name: str, *, kernel: int = 1, stride: int = 1, activation: bool = True) -> Any:
@@ -160,9 +172,10 @@ def _depthwise(x: Any, name: str, *, stride: int = 1, dilation: int = 1) -> Any:
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
 
-def _fused(x: Any, stage: Stage, channels: int, name: str) -> Any:
-    x = _convolution(x, channels, f"{name}_fused", kernel=3, stride=2)
-    return _convolution(x, stage.channels, f"{name}_project", activation=False)
+def _fused(x: Any, stage: Stage, channels: int, stride: int, name: str) -> Any:
+    y = _convolution(x, channels, f"{name}_fused", kernel=3, stride=stride)
+    y = _convolution(y, stage.channels, f"{name}_project", activation=False)
+    return layers.Add(name=f"{name}_add")([x, y]) if stride == 1 else y
 
 
 def _inverted_residual(x: Any, stage: Stage, stride: int, dilation: int, name: str) -> Any:
@@ -196,12 +209,12 @@ def build_network(
         raise ValueError(f"input size {input_hw} must divide by the encoder's stride {total_stride}")
 
     inputs = keras.Input((*input_hw, 3), batch_size=batch_size, name="image")
-    stride, taps = architecture.stem_stride, {}
+    stride, taps, fused = architecture.stem_stride, {}, iter(architecture.fused)
     x = _convolution(inputs, architecture.stem, "stem", kernel=3, stride=stride)
     for index, stage, block_stride, dilation in blocks:
         stride *= block_stride
-        if architecture.fused and (stride, block_stride) == (4, 2):
-            x = taps[stride] = _fused(x, stage, architecture.fused, f"block{index}")
+        if architecture.fused and stride == 4:
+            x = taps[stride] = _fused(x, stage, next(fused), block_stride, f"block{index}")
         else:
             x = taps[stride] = _inverted_residual(x, stage, block_stride, dilation, f"block{index}")
 

@@ -24,6 +24,7 @@ def test_a_design_changes_what_it_names_and_nothing_else() -> None:
     # What is scaled first may then be given outright.
     assert read_design("nano:context=8:width=0.5").context == 8
     assert read_design("nano:width=0.5").stem == 8
+    assert read_design("nano_lean:fused=96,32").fused == (96, 32)
     found = read_design("nano:stem_stride=4:encoder_stride=16")
     assert (found.stem_stride, found.encoder_stride) == (4, 16)
 

@@ -48,7 +48,7 @@ def test_width_and_depth_scale_the_network() -> None:
     shallow = nano.scaled(depth=0.5)
     assert sum(stage.blocks for stage in shallow.stages) < sum(stage.blocks for stage in nano.stages)
     assert build("small").count_params() > build("nano").count_params()
-    assert ARCHITECTURES["nano_fused"].scaled(width=0.5).fused == 24
+    assert ARCHITECTURES["nano_fused"].scaled(width=0.5).fused == (24, 16)
 
 
 def encoder(network: Any) -> list[Any]:
@@ -78,21 +78,38 @@ def test_an_encoder_of_stride_16_is_dilated_instead() -> None:
     assert build_network(replace(ARCHITECTURES["nano"], encoder_stride=16), (48, 96), 4).output_shape[1] == 12
 
 
-def test_a_fused_block_takes_the_place_of_those_at_strides_2_and_4() -> None:
+def test_fused_blocks_take_the_place_of_those_at_strides_2_and_4() -> None:
     network = build("nano_fused")
     assert network.output_shape == (None, 16, 24, 4)
-    names = [layer.name for layer in encoder(network)]
-    assert not any(name.startswith(("block0_", "block2_")) for name in names)
-    assert [name for name in names if name.startswith("block1_") and name.endswith("_conv")] == [
+    early = [layer.name for layer in encoder(network) if layer.name.startswith(("block0_", "block1_", "block2_"))]
+    assert [name for name in early if name.endswith(("_conv", "_add"))] == [
         "block1_fused_conv",
         "block1_project_conv",
+        "block2_fused_conv",
+        "block2_project_conv",
+        "block2_add",
     ]
-    fused = network.get_layer("block1_fused_conv")
-    assert (fused.kernel_size, fused.strides, fused.filters) == ((3, 3), (2, 2), 48)
+    convolutions = [network.get_layer(f"block{number}_fused_conv") for number in (1, 2)]
+    assert [(item.kernel_size, item.strides, item.filters) for item in convolutions] == [
+        ((3, 3), (2, 2), 48),
+        ((3, 3), (1, 1), 32),
+    ]
     # All else is as it was: the weights of the other network fit.
     before = {layer.name: [weight.shape for weight in layer.weights] for layer in build("nano_lean").layers}
     after = {layer.name: [weight.shape for weight in layer.weights] for layer in network.layers if layer.weights}
-    assert [name for name in after if after[name] != before.get(name)] == ["block1_fused_conv", "block1_fused_bn"]
+    assert [name for name in after if after[name] != before.get(name)] == [
+        "block1_fused_conv",
+        "block1_fused_bn",
+        "block2_fused_conv",
+        "block2_fused_bn",
+        "block2_project_conv",
+    ]
+
+
+def test_one_fused_block_may_do() -> None:
+    network = build_network(replace(ARCHITECTURES["nano_fused"], fused=(48,)), (64, 96), 4)
+    assert network.output_shape == (None, 16, 24, 4)
+    assert not any(layer.name.startswith("block2_") for layer in network.layers)
 
 
 @pytest.mark.parametrize("change", [{"stem_stride": 4}, {"encoder_stride": 16}])
@@ -111,5 +128,8 @@ def test_a_stride_that_there_is_not_is_refused() -> None:
         replace(ARCHITECTURES["nano"], stem_stride=3)
     with pytest.raises(ValueError, match="encoder_stride is 16 or 32, not 8"):
         replace(ARCHITECTURES["nano"], encoder_stride=8)
-    with pytest.raises(ValueError, match="0 beside a stem of stride 4, not 48"):
-        replace(ARCHITECTURES["nano"], stem_stride=4, fused=48)
+    with pytest.raises(ValueError, match="none beside a stem of stride 4, not 48"):
+        replace(ARCHITECTURES["nano"], stem_stride=4, fused=(48,))
+    for fused in ((48, 32, 32), (0,)):
+        with pytest.raises(ValueError, match="at most 2 blocks, and none beside"):
+            replace(ARCHITECTURES["nano"], fused=fused)
