@@ -154,7 +154,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         dropout=0.0,
     ),
 }
-# A quarter less time than `nano_lean` where a CPU has AVX-512 VNNI (train/RESULTS.md); all other weights fit.
+# The bundled model: as `nano_lean`, but for a quarter less time where a CPU has AVX-512 VNNI (train/RESULTS.md).
 ARCHITECTURES["nano_fused"] = replace(ARCHITECTURES["nano_lean"], name="nano_fused", fused=(48, 32))
 
 

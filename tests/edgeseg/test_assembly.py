@@ -210,8 +210,7 @@ def test_a_model_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_same_clip_tells_the_same_of_people_in_the_path_live_and_offline(tmp_path: Path) -> None:
     clip = Path(__file__).parents[1] / "data" / "carpark" / "carpark.mp4"
-    corridor = [[0.3, 0], [0.5, 0], [0.5, 0.25], [0.3, 0.25]]
-    path = {"corridor": corridor, "begin_area": 0.005, "end_area": 0.0025}
+    path = {"corridor": [[0.3, 0], [0.5, 0], [0.5, 0.25], [0.3, 0.25]]}
     config = make(source=str(clip), person_in_path=path, output={"save": [str(tmp_path / "live.jsonl")]})
     with Assembly(config) as assembly:
         assembly.run()

@@ -33,11 +33,7 @@ def test_a_person_in_the_path_is_told_of_everywhere(tmp_path: Path, broker: Brok
         values = {
             "source": str(CARPARK),
             "loop": True,
-            "person_in_path": {
-                "corridor": [[0.3, 0], [0.5, 0], [0.5, 0.25], [0.3, 0.25]],
-                "begin_area": 0.005,
-                "end_area": 0.0025,
-            },
+            "person_in_path": {"corridor": [[0.3, 0], [0.5, 0], [0.5, 0.25], [0.3, 0.25]]},
             "http": {"address": "127.0.0.1:0"},
             "event_log": {"path": str(log)},
             "webhook": {"url": endpoint.url},
