@@ -4,9 +4,10 @@
     python -m benchmarks.designs nano_lean small fast_scnn ddrnet_23_slim --by-stride
 
 A design is a network of train/architectures.py, and after it the fields that differ (FIELDS), or one of
-benchmarks/published.py as it is. Each is converted to INT8 with random weights, on which time does not depend, and
-takes turns with MobileNetV2 1.0 224 INT8 on one thread. `--by-stride` times it again cut off after each stride of its
-encoder (benchmarks/strides.py) and tells what each adds. Needs TensorFlow.
+benchmarks/published.py as it is. Each is converted to INT8 with random weights, on which time hardly depends (an
+addition may fall to a slow kernel that it is spared once trained; such ops are counted), and takes turns with
+MobileNetV2 1.0 224 INT8 on one thread. `--by-stride` times it again cut off after each stride of its encoder
+(benchmarks/strides.py) and tells what each adds. Needs TensorFlow.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def _counts(text: str) -> tuple[int, ...]:
-    return tuple(int(item) for item in text.split(","))
+    return tuple(int(item) for item in text.split(",")) if text else ()
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -1,10 +1,10 @@
 """The network: a fully convolutional encoder-decoder made of ops that INT8 XNNPACK runs fast.
 
-Encoder: inverted residuals (MobileNetV2, Sandler et al. 2018, arXiv:1801.04381) down to stride 32. Decoder: a context
-branch (global pooling) and one fusion step a stride down to 4, in the manner of SwiftNet (Orsic et al. 2019,
-arXiv:1903.08469): resize bilinearly, add the 1x1-projected encoder features, one depthwise separable 3x3. The head
-gives one logit a class at stride 4; softmax and argmax stay outside the graph, because fusion, confidence and smooth
-upscaling need the scores.
+Encoder: inverted residuals (MobileNetV2, Sandler et al. 2018, arXiv:1801.04381) down to stride 32, or fused blocks
+first. Decoder: a context branch (global pooling) and one fusion step a stride down to 4, in the manner of SwiftNet
+(Orsic et al. 2019, arXiv:1903.08469): resize bilinearly, add the 1x1-projected encoder features, one depthwise
+separable 3x3. The head gives one logit a class at stride 4; softmax and argmax stay outside the graph, because fusion,
+confidence and smooth upscaling need the scores.
 
 Every layer is a plain Keras layer, so that the same code runs on the TensorFlow, JAX and torch backends. There is no
 hard-swish, PReLU or average pool: XNNPACK leaves those to slow kernels.
@@ -45,11 +45,12 @@ class Architecture:
     `stages` follow the stem. Strides 4, 8, 16 and 32 are tapped at the last block before the next reduction; `decoder`
     is the channel count of the decoder at each of them, `context` that of the global branch. With `stem_stride` 4
     instead of 2 the stem does what the first reduction of the stages would do; with `encoder_stride` 16 instead of 32
-    the blocks after that are dilated instead of reduced, and the last number of `decoder` is not used. `fused` blocks
-    take the place of all that end at strides 2 and 4, one a number: a dense 3x3 convolution of so many channels, of
-    which the first reduces, and a projection (the fused MBConv of Tan and Le 2021, arXiv:2104.00298). Few channels on
-    many positions are memory moved, not sums: a CPU gains nothing there by fast INT8 products. Raises ValueError for
-    another stride, for more fused blocks than there are in their place, and for any beside a stem of stride 4.
+    the blocks after that are dilated instead of reduced, and the last number of `decoder` is not used. `fused` gives
+    the channels of blocks that take the place of all that end at strides 2 and 4: each a dense 3x3 convolution of so
+    many channels, the first with stride 2, and a projection, to which the others add their input (the fused MBConv of
+    Tan and Le 2021, arXiv:2104.00298). Few channels on many positions are memory moved, not sums: a CPU gains nothing
+    there by fast INT8 products. Raises ValueError for another stride, for more fused blocks than there are in their
+    place, and for any beside a stem of stride 4.
     """
 
     name: str
@@ -67,12 +68,17 @@ class Architecture:
         for field, known in (("stem_stride", (2, 4)), ("encoder_stride", (16, 32))):
             if getattr(self, field) not in known:
                 raise ValueError(f"{field} is {known[0]} or {known[1]}, not {getattr(self, field)}")
-        replaced = sum(stride == 4 for stride in self._planned_strides())
-        if self.fused and (self.stem_stride != 2 or min(self.fused) < 1 or len(self.fused) > replaced):
+        most = self.blocks_at_stride_4
+        if self.fused and (self.stem_stride != 2 or min(self.fused) < 1 or len(self.fused) > most):
             raise ValueError(
-                f"fused gives the channels of at most {replaced} blocks, and none beside a stem of stride 4, "
+                f"fused gives the channels of at most {most} blocks, and none beside a stem of stride 4, "
                 f"not {', '.join(map(str, self.fused))}"
             )
+
+    @property
+    def blocks_at_stride_4(self) -> int:
+        """How many blocks of MobileNetV2 end there, before fused ones take their place."""
+        return sum(stride == 4 for stride in self._planned_strides())
 
     def _planned_strides(self) -> Iterator[int]:
         """At which stride of MobileNetV2 each block ends, before anything takes the place of any."""
@@ -106,7 +112,7 @@ class Architecture:
         def channels(count: int) -> int:
             return max(8, int(count * width + 4) // 8 * 8) if width != 1.0 else count
 
-        return replace(
+        scaled = replace(
             self,
             name=name or self.name,
             stem=channels(self.stem),
@@ -116,8 +122,9 @@ class Architecture:
             ),
             decoder=tuple(channels(count) for count in self.decoder),
             context=channels(self.context),
-            fused=tuple(channels(count) for count in self.fused),
+            fused=(),
         )
+        return replace(scaled, fused=tuple(channels(count) for count in self.fused)[: scaled.blocks_at_stride_4])
 
 
 def _mobilenet_v2_stages(channels: tuple[int, ...]) -> tuple[Stage, ...]:
@@ -175,7 +182,7 @@ def _depthwise(x: Any, name: str, *, stride: int = 1, dilation: int = 1) -> Any:
 def _fused(x: Any, stage: Stage, channels: int, stride: int, name: str) -> Any:
     y = _convolution(x, channels, f"{name}_fused", kernel=3, stride=stride)
     y = _convolution(y, stage.channels, f"{name}_project", activation=False)
-    return layers.Add(name=f"{name}_add")([x, y]) if stride == 1 else y
+    return layers.Add(name=f"{name}_add")([x, y]) if stride == 1 and x.shape[-1] == stage.channels else y
 
 
 def _inverted_residual(x: Any, stage: Stage, stride: int, dilation: int, name: str) -> Any:

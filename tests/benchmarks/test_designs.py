@@ -25,6 +25,8 @@ def test_a_design_changes_what_it_names_and_nothing_else() -> None:
     assert read_design("nano:context=8:width=0.5").context == 8
     assert read_design("nano:width=0.5").stem == 8
     assert read_design("nano_lean:fused=96,32").fused == (96, 32)
+    assert read_design("nano_fused:fused=").fused == ()
+    assert read_design("nano_fused:depth=0.5").fused == (48,)
     found = read_design("nano:stem_stride=4:encoder_stride=16")
     assert (found.stem_stride, found.encoder_stride) == (4, 16)
 
@@ -44,6 +46,10 @@ def test_a_published_network_goes_by_its_name() -> None:
         ("nano:colour=3", "'colour' is not one of width,"),
         ("nano:decoder=1,2", "decoder: takes four channel counts"),
         ("nano:stem=much", "stem: invalid literal"),
+        ("nano:decoder=", "decoder: takes four channel counts"),
+        ("nano_fused:fused=0", "fused gives the channels of at most 2 blocks,.* not 0"),
+        ("nano_fused:fused=48,32,32", "at most 2 blocks,.* not 48, 32, 32"),
+        ("nano_fused:fused=wide", "fused: invalid literal"),
     ],
 )
 def test_a_design_that_there_is_not_is_told(text: str, said: str) -> None:

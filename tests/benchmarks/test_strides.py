@@ -29,6 +29,7 @@ def names(network: keras.Model) -> set[str]:
     ("design", "strides"),
     [
         (ARCHITECTURES["nano_lean"], [2, 4, 8, 16, 32]),
+        (ARCHITECTURES["nano_fused"], [2, 4, 8, 16, 32]),
         (replace(ARCHITECTURES["nano_lean"], stem_stride=4), [4, 8, 16, 32]),
         (replace(ARCHITECTURES["nano_lean"], encoder_stride=16), [2, 4, 8, 16]),
         ("bisenet_v2", [2, 4, 8, 16, 32]),

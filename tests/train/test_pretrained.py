@@ -184,6 +184,18 @@ def test_what_starts_anew_is_not_frozen(tmp_path: Path, recipe_fields: dict[str,
         fit_recipe(load_recipe(write_recipe(tmp_path / "recipe.yaml", fields)), tmp_path / "run")
 
 
+def test_fused_blocks_start_from_what_fits_of_the_unfused_network_and_freeze_with_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "best.keras"
+    build_network("nano_lean", (64, 96), 4).save(path)
+    network = build_network("nano_fused", (64, 96), 4)
+    anew = load_earlier(network, path, partial=True)
+    assert {name.rsplit("_", 1)[0] for name in anew} == {"block1_fused", "block2_fused", "block2_project"}
+    freeze_encoder(network, 4)
+    frozen = {layer.name for layer in network.layers if layer.weights and not layer.trainable}
+    assert {"stem_conv", "block1_fused_conv", "block1_project_conv", "block2_fused_conv", "block2_project_bn"} < frozen
+    assert "block3_depthwise_conv" not in frozen
+
+
 def test_what_cannot_be_frozen_is_told(tmp_path: Path, recipe_fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="`freeze` keeps what a network starts with: name it under `pretrained`"):
         load_recipe(write_recipe(tmp_path / "recipe.yaml", {**recipe_fields, "freeze": 4}))
