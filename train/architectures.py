@@ -12,7 +12,6 @@ hard-swish, PReLU or average pool: XNNPACK leaves those to slow kernels.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -78,26 +77,26 @@ class Architecture:
     @property
     def blocks_at_stride_4(self) -> int:
         """How many blocks of MobileNetV2 end there, before fused ones take their place."""
-        return sum(stride == 4 for stride in self._planned_strides())
+        return sum(ends == 4 for _, _, ends in self._planned())
 
-    def _planned_strides(self) -> Iterator[int]:
-        """At which stride of MobileNetV2 each block ends, before anything takes the place of any."""
-        reached = 2
+    def _planned(self) -> Iterator[tuple[Stage, int, int]]:
+        """The blocks of MobileNetV2: stage, own stride, and the stride that each ends at behind a stem of stride 2."""
+        ends = 2
         for stage in self.stages:
-            reached *= stage.stride
-            yield from itertools.repeat(reached, stage.blocks)
+            for index in range(stage.blocks):
+                stride = stage.stride if index == 0 else 1
+                ends *= stride
+                yield stage, stride, ends
 
     def blocks(self) -> Iterator[tuple[int, Stage, int, int]]:
         """Every block that is built: its number among all, its stage, its own stride and its dilation."""
         reached, dilation, fused = self.stem_stride, 1, 0
-        stages = [(stage, index) for stage in self.stages for index in range(stage.blocks)]
-        for number, ((stage, index), planned) in enumerate(zip(stages, self._planned_strides(), strict=True)):
-            stride = stage.stride if index == 0 else 1
-            if self.fused and planned <= 4:
-                if planned == 2 or fused == len(self.fused):
+        for number, (stage, stride, ends) in enumerate(self._planned()):
+            if self.fused and ends <= 4:
+                if ends == 2 or fused == len(self.fused):
                     continue
                 fused += 1
-            if planned <= reached:  # the stem has done it
+            if ends <= reached:  # the stem has done it
                 yield number, stage, 1, dilation
             elif reached * stride > self.encoder_stride:
                 yield number, stage, 1, dilation

@@ -187,7 +187,9 @@ def test_a_real_walker_is_blurred_and_most_of_the_car_is_not() -> None:
 def test_cars_as_a_driver_sees_them_stay_for_the_most_part(bundled_clip: Path) -> None:
     image, blurred = _blur_frame(bundled_clip, 210)
     changed = (image != blurred).any(axis=2)
-    # Between the two one place might be a person by 7 %.
+    # Looked at: between the two, at 150..208, one place of a third car behind them might be a person by 7 %.
+    for left, top, right, bottom in ((110, 305, 150, 335), (210, 305, 265, 335)):
+        assert changed[top:bottom, left:right].mean() < 0.01
     for left, top, right, bottom in ((110, 305, 170, 335), (200, 305, 265, 335)):
         assert changed[top:bottom, left:right].mean() < 0.2
 
